@@ -1,0 +1,88 @@
+"""Calls under way in this process, by instance: what ran beside what, and whose answer never arrived whole.
+
+A surface opens a call for each request and closes it once the answer has left (or broke). An answer beside which
+another call of the same instance ran, or whose stream broke, can be confirmed only by an id of it or an ack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bus import hot
+from crosswire.lib import executor
+
+type InstanceKey = tuple[int, str]
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One request. `handed`: the cursors (workspace, channel, instance, pending_at) its answer was put into."""
+
+    key: InstanceKey | None = None
+    is_alone: bool = True
+    is_broken: bool = False
+    handed: list[tuple[int, int, int, datetime]] = field(default_factory=list)
+
+
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
+_under_way: dict[InstanceKey, set[Call]] = {}
+
+
+@asynccontextmanager
+async def under_way() -> AsyncIterator[Call]:
+    """Open a call for the time of a request, its answer's way included."""
+    call = Call()
+    reset = _current.set(call)
+    try:
+        yield call
+    except BaseException:
+        call.is_broken = True
+        raise
+    finally:
+        _current.reset(reset)
+        _leave(call)
+        if call.handed and (call.is_broken or not call.is_alone):
+            await executor.run(_make_strict, call.handed)
+
+
+def names(workspace_id: int, instance: str) -> None:
+    """Note which instance the call under way is of."""
+    call = _current.get()
+    if call is None:
+        return
+    call.key = (workspace_id, instance)
+    beside = _under_way.setdefault(call.key, set())
+    for other in beside:
+        other.is_alone = call.is_alone = False
+    beside.add(call)
+
+
+def is_alone() -> bool:
+    """Return whether no other call of the instance has run beside this one so far."""
+    call = _current.get()
+    return call is None or call.is_alone
+
+
+def handed(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
+    """Note that the answer of the call under way holds messages."""
+    call = _current.get()
+    if call is not None:
+        call.handed.append((workspace_id, channel_id, instance_id, at))
+
+
+def _leave(call: Call) -> None:
+    if call.key is None:
+        return
+    beside = _under_way.get(call.key, set())
+    beside.discard(call)
+    if not beside:
+        _under_way.pop(call.key, None)
+
+
+def _make_strict(handed: list[tuple[int, int, int, datetime]]) -> None:
+    for workspace_id, channel_id, instance_id, at in handed:
+        hot.make_strict(workspace_id, channel_id, instance_id, at)

@@ -1,0 +1,259 @@
+"""SQL by hand for the calls agents make all day: reading after a number, and storing a batch of messages.
+
+Written once for PostgreSQL and SQLite. Every statement names the workspace first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+UNREAD_CHANNELS = 5
+_COUNTED = 200
+
+
+def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_to_db(value) for value in params])
+        return cursor.fetchall()
+
+
+def execute(sql: str, params: Sequence[Any]) -> None:
+    """Run a statement for its effect."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_to_db(value) for value in params])
+
+
+def _to_db(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, date):
+        return connection.ops.adapt_datefield_value(value)
+    return value
+
+
+def moment(value: Any) -> datetime | None:
+    """Return a time as the database gave it (aware, naive or text) as an aware one."""
+    if value is None:
+        return None
+    parsed: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def values(rows: int, columns: int) -> str:
+    """Return placeholders for a VALUES list."""
+    row = f"({', '.join(['%s'] * columns)})"
+    return ", ".join([row] * rows)
+
+
+class Place(NamedTuple):
+    """Where an instance stands in a channel. `newest` is the newest number there that is not its own."""
+
+    channel_id: int
+    channel: str
+    newest: int
+    shown_to: int | None
+    read_to: int
+    pending_shown: int | None
+    pending_read: int | None
+    pending_again: int | None
+    pending_how: str
+    pending_at: datetime | None
+    unread: int
+
+
+class Standing(NamedTuple):
+    """An instance, its place in the channel asked for (None: no such channel), and where else it has unread."""
+
+    instance_id: int
+    joined_number: int
+    last_seen_at: datetime
+    is_present: bool
+    place: Place | None
+    elsewhere: list[Place]
+
+
+_NEWEST = "CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END"
+_FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %s THEN %s
+            ELSE COALESCE(cu.read_to, i.joined_number) END"""
+_STANDING = f"""
+SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST},
+       cu.shown_to, COALESCE(cu.read_to, i.joined_number), cu.pending_shown, cu.pending_read, cu.pending_again,
+       COALESCE(cu.pending_how, ''), cu.pending_at,
+       (SELECT count(*) FROM (SELECT m.sender FROM bus_message m
+         WHERE m.workspace_id = c.workspace_id AND m.channel_id = c.id AND m.number > {_FLOOR}
+         ORDER BY m.number LIMIT {_COUNTED}) AS following WHERE following.sender <> i.name)
+  FROM bus_instance i
+  LEFT JOIN bus_channel c ON c.workspace_id = i.workspace_id AND (c.name = %s OR c.last_number > i.joined_number)
+  LEFT JOIN bus_cursor cu ON cu.workspace_id = i.workspace_id AND cu.channel_id = c.id AND cu.instance_id = i.id
+ WHERE i.workspace_id = %s AND i.name = %s
+   AND (c.id IS NULL OR c.name = %s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))
+ ORDER BY CASE WHEN c.name = %s THEN 0 ELSE 1 END, c.last_number DESC
+ LIMIT %s
+"""
+
+
+def standing(
+    workspace_id: int, instance: str, channel: str | None, first_live: int, channels: int = UNREAD_CHANNELS + 1
+) -> Standing | None:
+    """Return where an instance stands, in one statement; None when it is unknown (or nothing could be joined to it:
+    the caller's slow path, which asks for the instance itself, tells the two apart)."""
+    gone = first_live - 1
+    name = channel or ""
+    rows = fetch(
+        _STANDING, [gone, gone, name, workspace_id, instance, name, gone, gone, name, channels + (channel is not None)]
+    )
+    if not rows:
+        return None
+    places = [Place(*row[4:13], moment(row[13]), min(row[14], 100)) for row in rows if row[4] is not None]
+    own = next((place for place in places if place.channel == channel), None)
+    elsewhere = [place for place in places if place is not own and place.unread]
+    head = rows[0]
+    seen = moment(head[2])
+    assert seen is not None
+    return Standing(head[0], head[1], seen, head[3] is None, own, elsewhere)
+
+
+class Row(NamedTuple):
+    """A stored message."""
+
+    number: int
+    sender: str
+    content: str
+    message_type: str
+    in_reply_to: int | None
+    created_at: datetime
+    reply_count: int
+    verified: bool
+    sender_kind: str
+
+
+_MESSAGE = "number, sender, content, message_type, in_reply_to, created_at, reply_count, verified, sender_kind"
+
+
+def _row(raw: tuple[Any, ...]) -> Row:
+    return Row(*raw[:5], moment(raw[5]), raw[6], bool(raw[7]), raw[8])  # type: ignore[arg-type]  # created_at is not null
+
+
+def channel_id(workspace_id: int, name: str) -> int | None:
+    """Return a channel's key, None when there is none of that name."""
+    rows = fetch("SELECT id FROM bus_channel WHERE workspace_id = %s AND name = %s", [workspace_id, name])
+    return rows[0][0] if rows else None
+
+
+def after(workspace_id: int, channel_id: int, floor: int, reader: str | None, limit: int) -> list[Row]:
+    """Return the oldest messages above a number that are not the reader's own, oldest first."""
+    mine = " AND sender <> %s" if reader else ""
+    params = [workspace_id, channel_id, floor, *([reader] if reader else []), limit]
+    sql = f"SELECT {_MESSAGE} FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number > %s{mine}"  # noqa: S608
+    return [_row(raw) for raw in fetch(f"{sql} ORDER BY number LIMIT %s", params)]
+
+
+def newest(workspace_id: int, channel_id: int, first_live: int, reader: str | None, limit: int) -> list[Row]:
+    """Return the newest messages that are not the reader's own, newest first."""
+    mine = " AND sender <> %s" if reader else ""
+    params = [workspace_id, channel_id, first_live, *([reader] if reader else []), limit]
+    sql = f"SELECT {_MESSAGE} FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number >= %s{mine}"  # noqa: S608
+    return [_row(raw) for raw in fetch(f"{sql} ORDER BY number DESC LIMIT %s", params)]
+
+
+def is_by_another(workspace_id: int, channel_id: int, number: int, reader: str) -> bool:
+    """Return whether a number is a message of that channel by somebody else."""
+    return bool(
+        fetch(
+            "SELECT 1 FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number = %s AND sender <> %s",
+            [workspace_id, channel_id, number, reader],
+        )
+    )
+
+
+def unread(workspace_id: int, channel_id: int, floor: int, reader: str) -> int:
+    """Return how many messages of others lie above a number, among the next 200 rows; 100 for more than 99."""
+    rows = fetch(
+        "SELECT count(*) FROM (SELECT sender FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number > %s"  # noqa: S608
+        f" ORDER BY number LIMIT {_COUNTED}) AS following WHERE sender <> %s",
+        [workspace_id, channel_id, floor, reader],
+    )
+    return min(rows[0][0], 100)
+
+
+_BIGGER = "CASE WHEN excluded.{0} > bus_cursor.{0} THEN excluded.{0} ELSE bus_cursor.{0} END"
+_MOVE = f"""
+INSERT INTO bus_cursor (workspace_id, channel_id, instance_id, shown_to, read_to, pending_shown, pending_read,
+                        pending_again, pending_how, pending_at, updated_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET
+  shown_to = CASE WHEN bus_cursor.shown_to IS NULL OR excluded.shown_to > bus_cursor.shown_to
+             THEN excluded.shown_to ELSE bus_cursor.shown_to END,
+  read_to = {_BIGGER.format("read_to")},
+  pending_shown = excluded.pending_shown, pending_read = excluded.pending_read,
+  pending_again = excluded.pending_again, pending_how = excluded.pending_how, pending_at = excluded.pending_at,
+  updated_at = excluded.updated_at
+"""  # noqa: S608 - built from constants
+
+
+def move_cursor(workspace_id: int, instance_id: int, place: Place, now: datetime) -> None:
+    """Store where an instance stands; its two numbers never go back, whatever runs beside this."""
+    execute(
+        _MOVE,
+        [
+            workspace_id,
+            place.channel_id,
+            instance_id,
+            place.shown_to,
+            place.read_to,
+            place.pending_shown,
+            place.pending_read,
+            place.pending_again,
+            place.pending_how,
+            place.pending_at,
+            now,
+        ],
+    )
+
+
+def hand_out(workspace_id: int, channel_id: int, instance_id: int, numbers: Sequence[int], now: datetime) -> None:
+    """Record that an answer held these messages (for receipts)."""
+    execute(
+        "INSERT INTO bus_handout (workspace_id, channel_id, instance_id, from_number, to_number, at)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        [workspace_id, channel_id, instance_id, min(numbers), max(numbers), now],
+    )
+
+
+def waiting_count(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[str, int]:
+    """Return how many instances wait on each channel now."""
+    names = list(channels)
+    rows = fetch(
+        "SELECT channel_name, count(DISTINCT instance_id) FROM bus_wait WHERE workspace_id = %s AND ended_at IS NULL"  # noqa: S608
+        f" AND until > %s AND channel_name IN ({', '.join(['%s'] * len(names))}) GROUP BY channel_name",
+        [workspace_id, now, *names],
+    )
+    return dict(rows)
+
+
+def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
+    """Have a pending answer confirmed only by an id of it or an ack."""
+    execute(
+        "UPDATE bus_cursor SET pending_how = 'strict' WHERE workspace_id = %s AND channel_id = %s AND instance_id = %s"
+        " AND pending_at = %s AND pending_shown IS NOT NULL",
+        [workspace_id, channel_id, instance_id, at],
+    )
+
+
+def beat(process: str, now: datetime) -> dict[str, int]:
+    """Mark all waits of a process as alive, in one statement; return the newest number for each, by token."""
+    rows = fetch(
+        """UPDATE bus_wait SET seen_at = %s WHERE process = %s AND ended_at IS NULL
+           RETURNING token, CASE WHEN channel_name = '' THEN
+             (SELECT k.last_number FROM bus_counters k WHERE k.workspace_id = bus_wait.workspace_id)
+           ELSE (SELECT CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END
+                   FROM bus_channel c LEFT JOIN bus_instance i ON i.id = bus_wait.instance_id
+                  WHERE c.workspace_id = bus_wait.workspace_id AND c.name = bus_wait.channel_name) END""",
+        [now, process],
+    )
+    return {token: newest or 0 for token, newest in rows}

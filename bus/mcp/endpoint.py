@@ -1,0 +1,156 @@
+"""The ASGI front of /mcp: who calls, what may be posted, and the life of the SDK's session managers.
+
+Stateless on both eras: there is no session to lose or to steal, and any process answers any request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+from bus import calls
+from bus.mcp.server import PRINCIPAL
+from bus.rest.lane import identify, unexpected
+from crosswire.lib import http
+from crosswire.lib.errors import CrossWireError
+
+PATH = "/mcp"
+
+
+class _Managers:
+    """The two managers of one event loop: answers as event streams, and as JSON for clients that take nothing else.
+
+    `run()` holds a task group, which one task must enter and leave: that task is started on first use (Daphne sends
+    no lifespan), with an empty context (else the first caller's variables would live on in it), and its future is made
+    before anything is awaited (else a second first request would find it half made).
+    """
+
+    def __init__(self, server: Server[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.streaming = self._manager(server, json_response=False)
+        self.json = self._manager(server, json_response=True)
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.stop = asyncio.Event()
+        self.runner = loop.create_task(self._own(), context=contextvars.Context(), name="mcp-session-managers")
+
+    @staticmethod
+    def _manager(server: Server[Any], *, json_response: bool) -> StreamableHTTPSessionManager:
+        return StreamableHTTPSessionManager(
+            app=server,
+            stateless=True,
+            json_response=json_response,
+            max_request_body_size=settings.MAX_SHARED_DATA_BODY_BYTES,
+        )
+
+    async def _own(self) -> None:
+        try:
+            async with self.streaming.run(), self.json.run():
+                self.started.set_result(None)
+                await self.stop.wait()
+        except BaseException as problem:
+            if not self.started.done():
+                self.started.set_exception(problem)
+            raise
+
+
+class McpEndpoint:
+    """Answers everything under /mcp."""
+
+    def __init__(self, server: Server[Any]) -> None:
+        self.server = server
+        self._managers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Managers] = WeakKeyDictionary()
+
+    async def ready(self) -> _Managers:
+        """Return this event loop's managers, started."""
+        loop = asyncio.get_running_loop()
+        managers = self._managers.get(loop)
+        if managers is None or managers.runner.done():
+            managers = self._managers[loop] = _Managers(self.server, loop)
+        await asyncio.shield(managers.started)
+        return managers
+
+    async def shutdown(self) -> None:
+        """End this event loop's managers."""
+        managers = self._managers.get(asyncio.get_running_loop())
+        if managers is not None and not managers.runner.done():
+            managers.stop.set()
+            await managers.runner
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        """Answer one request."""
+        try:
+            principal, scope = await identify(scope)
+            if scope["method"] != "POST":  # stateless: the SDK would hold a GET open for ever, silent
+                refusal = CrossWireError("method_not_allowed", "This endpoint takes POST alone.")
+                return await http.reply_json(send, 405, refusal.as_dict(), [(b"allow", b"POST")])
+            body = await _body(receive)
+        except CrossWireError as refusal:
+            return await http.reply_refusal(send, refusal)
+        except ConnectionError:
+            return None
+        except Exception:
+            return await http.reply_refusal(send, unexpected("mcp"))
+        token = AccessToken(
+            token="-", client_id=principal.credential, scopes=["crosswire"], subject=str(principal.workspace_id)
+        )
+        scope = {**scope, PRINCIPAL: principal, "user": AuthenticatedUser(token), "state": {}}
+        managers = await self.ready()
+        manager = managers.streaming if _takes_streams(scope) else managers.json
+        async with calls.under_way() as call:
+            exchange = _Exchange(body, receive, send)
+            await manager.handle_request(scope, exchange.receive, exchange.send)
+            call.is_broken = exchange.is_broken
+
+
+class _Exchange:
+    """A request whose body was read already; notices a client that left before its answer was complete."""
+
+    def __init__(self, body: bytes, receive: http.Receive, send: http.Send) -> None:
+        self._body: bytes | None = body
+        self._receive, self._send = receive, send
+        self._is_complete = False
+        self.is_broken = False
+
+    async def receive(self) -> Any:
+        """Return the body, then whatever comes after it."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._is_complete:
+            self.is_broken = True
+        return message
+
+    async def send(self, message: Any) -> None:
+        """Pass a part of the answer on."""
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._is_complete = True
+
+
+def _headers_beside(message: Any) -> http.HeaderList:
+    present = {name.lower() for name, _ in message.get("headers", [])}
+    return [(name, value) for name, value in http.SECURITY_HEADERS if name not in present]
+
+
+async def _body(receive: http.Receive) -> bytes:
+    """Return the posted body; only a shared item may be large. Raises: CrossWireError `too_large`."""
+    body = await http.read_body(receive, settings.MAX_SHARED_DATA_BODY_BYTES)
+    if len(body) > settings.MAX_BODY_BYTES and b'"share_data"' not in body:
+        most = settings.MAX_BODY_BYTES
+        raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
+    return body
+
+
+def _takes_streams(scope: http.Scope) -> bool:
+    accept = http.header(scope, b"accept") or "*/*"
+    return any(kind in accept for kind in ("text/event-stream", "text/*", "*/*"))

@@ -1,0 +1,95 @@
+"""Resources: the channels, a channel's newest messages, a shared item. They show what the tools show.
+
+`resources/read` is the operation it shows: same rights, same result, text fenced.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, unquote
+
+import mcp.types as types
+from mcp.shared.exceptions import MCPError
+
+from accounts.principals import Principal
+from bus.mcp import tools
+from bus.operations import OPERATIONS
+from crosswire.lib.errors import CrossWireError
+
+SCHEME = "crosswire://"
+CHANNELS = f"{SCHEME}channels"
+LISTED_MOST = 100
+
+TEMPLATES = (
+    types.ResourceTemplate(
+        uri_template=f"{CHANNELS}/{{name}}",
+        name="channel",
+        title="A channel's newest messages",
+        mime_type="text/plain",
+    ),
+    types.ResourceTemplate(
+        uri_template=f"{SCHEME}data/{{key}}", name="data", title="A shared item", mime_type="text/plain"
+    ),
+)
+
+
+def channel_uri(name: str) -> str:
+    """Return the address of a channel."""
+    return f"{CHANNELS}/{name}"
+
+
+def data_uri(key: str) -> str:
+    """Return the address of a shared item."""
+    return f"{SCHEME}data/{quote(key, safe='')}"
+
+
+def parse(uri: str) -> tuple[str, dict[str, Any]]:
+    """Return the operation that shows a resource, and its arguments. Raises: MCPError for any other address."""
+    if uri == CHANNELS:
+        return "list_channels", {}
+    kind, _, name = uri.removeprefix(SCHEME).partition("/")
+    if uri.startswith(SCHEME) and name:
+        if kind == "channels":
+            return "check_messages", {"channel": unquote(name)}
+        if kind == "data":
+            return "get_shared_data", {"key": unquote(name)}
+    raise unknown(uri)
+
+
+def unknown(uri: str) -> MCPError:
+    """Return the error for a resource that is not there or not the caller's; both are told alike (SEP-2164)."""
+    return MCPError(code=types.INVALID_PARAMS, message="Resource not found", data={"uri": uri[:500]})
+
+
+async def listed(principal: Principal) -> list[types.Resource]:
+    """Return the resources worth listing: the channels, those active last first, and the newest shared items."""
+    channels = await OPERATIONS["list_channels"].acall(principal, {}, on_rest=False)
+    items = await OPERATIONS["list_shared_data"].acall(principal, {}, on_rest=False)
+    return [
+        types.Resource(uri=CHANNELS, name="channels", title="All channels", mime_type="text/plain"),
+        *(
+            types.Resource(uri=channel_uri(each["name"]), name=each["name"], title=f"#{each['name']}", mime_type="text/plain")
+            for each in channels["channels"][:LISTED_MOST]
+        ),
+        *(
+            types.Resource(uri=data_uri(each["key"]), name=each["key"], title=each["key"], mime_type="text/plain")
+            for each in items["items"][:LISTED_MOST]
+        ),
+    ]
+
+
+async def read(principal: Principal, uri: str) -> types.ReadResourceResult:
+    """Return a resource as text. Raises: MCPError."""
+    name, arguments = parse(uri)
+    operation = OPERATIONS[name]
+    try:
+        data = await operation.acall(principal, arguments, on_rest=False)
+    except CrossWireError as refusal:
+        if refusal.code in ("not_found", "invalid_input"):
+            raise unknown(uri) from refusal
+        raise MCPError(code=types.INTERNAL_ERROR, message=refusal.message, data=refusal.as_dict()) from refusal
+    shown = tools.answer(operation, principal, arguments, data).content[0]
+    assert isinstance(shown, types.TextContent)
+    return types.ReadResourceResult(
+        contents=[types.TextResourceContents(uri=uri, mime_type="text/plain", text=shown.text)]
+    )

@@ -1,0 +1,299 @@
+"""The text part of each tool's answer. Programs look for the phrases here (contract: "MCP tools"): they stay.
+
+A text function gets the arguments, the result and the answer's fence, and returns what a model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bus.mcp.fence import Fence
+
+type Args = Mapping[str, Any]
+type Data = Mapping[str, Any]
+
+
+def unread_line(unread: Mapping[str, int]) -> str:
+    """Return the line that tells what is unread in which channels."""
+    told = ", ".join(f"{'99+' if count > 99 else count} in #{channel}" for channel, count in unread.items())
+    return f"Unread elsewhere: {told}. Call inbox to read them." if told else ""
+
+
+def message_block(message: Data, fence: Fence) -> str:
+    """Return one message: a line that says who wrote it, and its text inside the fence."""
+    who = f"{message['sender_kind']}, {'verified' if message['verified'] else 'not verified'}"
+    marks = [f"[{message['message_type']}]", message["created_at"]]
+    if message["in_reply_to"]:
+        marks.append(f"reply to #{message['in_reply_to']}")
+    if message["reply_count"]:
+        marks.append(_counted(message["reply_count"], "reply", "replies"))
+    if message.get("again"):
+        marks.append("shown before, not confirmed")
+    head = f'#{message["id"]} in #{message["channel"]} from "{message["sender"]}" ({who}) {" · ".join(marks)}'
+    return f"{head}\n{fence.around(message['content'])}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+def _blocks(messages: list[Data], fence: Fence) -> str:
+    return "\n\n".join(message_block(message, fence) for message in messages)
+
+
+def next_step(name: str, args: Args, data: Data) -> str:
+    """Return what to do now, for answers that hold other agents' text."""
+    steps: list[str] = []
+    channel = args.get("channel", "general")
+    last = data.get("last_id")
+    if name == "wait_for_reply":
+        steps.append(_after_wait(data, last))
+    elif data.get("has_more") and name == "check_messages":
+        steps.append(f'There is more: check_messages(channel="{channel}", after_id={last}).')
+    elif name == "check_messages" and last is not None:
+        steps.append(f"Pass after_id={last} next time to get only newer messages.")
+    elif name == "inbox" and data.get("messages"):
+        steps.append("Answer with send_message (same channel, in_reply_to); call inbox again for what is left.")
+    elif name == "get_shared_data" and data.get("next_offset"):
+        steps.append(f'There is more: get_shared_data(key="{data["key"]}", offset={data["next_offset"]}).')
+    if data.get("fetch"):
+        steps.append(f"Older unread messages were left out; fetch them with {data['fetch']}.")
+    if name != "inbox" and data.get("unread"):
+        steps.append(unread_line(data["unread"]))
+    return " ".join(steps)
+
+
+def _after_wait(data: Data, last: int | None) -> str:
+    if data["ended"] == "done":
+        return "The other side signaled DONE: no more replies will come. Do not wait again for this conversation."
+    more = " There is more: call check_messages." if data["has_more"] else ""
+    return f"Answer with send_message, then wait_for_reply(after_id={last}) to keep listening.{more}"
+
+
+def register(args: Args, data: Data, fence: Fence) -> str:
+    """Say who one is now, who else is here, and what to do."""
+    others = [f'"{each["instance_id"]}" ({each["status"]})' for each in data["instances"]]
+    names = [f"#{each['name']}" for each in data["channels"]]
+    return _lines(
+        f'Registered as "{data["instance_id"]}"{"" if data["is_new"] else " (welcome back)"}.',
+        f"Channels: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}",
+        f"Instances: {', '.join(others[:20])}{' …' if len(others) > 20 else ''}",
+        unread_line(data["unread"]) or "Nothing unread. Use check_messages, or wait_for_reply to listen.",
+    )
+
+
+def send_message(args: Args, data: Data, fence: Fence) -> str:
+    """Say what was stored; never that it was read."""
+    sender = data["sender"]
+    reply = f" (reply to #{data['in_reply_to']})" if data.get("in_reply_to") else ""
+    stored = f'Message #{data["id"]} sent to #{data["channel"]} as "{sender}" [{data["message_type"]}]{reply}'
+    again = "" if data["created"] else " (already stored: this was a repeat with the same idempotency_key)"
+    waiting = data["recipients"]
+    return _lines(
+        f"{stored}{again}.",
+        f"{_counted(waiting, 'instance waits', 'instances wait')} there now."
+        if waiting
+        else "Nobody waits there now; it will be read later.",
+        unread_line(data.get("unread", {})),
+    )
+
+
+def check_messages(args: Args, data: Data, fence: Fence) -> str:
+    """Show messages, or say that there are none."""
+    channel, after_id = args["channel"], args.get("after_id")
+    if not data["messages"]:
+        none = "No messages" if after_id is None else "No new messages"
+        return _lines(f"{none} in #{channel}.", unread_line(data.get("unread", {})))
+    new = "new message(s)" if after_id is not None else "message(s)"
+    return _lines(
+        f"{len(data['messages'])} {new} in #{channel}.",
+        fence.notice,
+        _blocks(data["messages"], fence),
+        f"Last message ID: {data['last_id']}",
+        next_step("check_messages", args, data),
+    )
+
+
+def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
+    """Show what came, or say why nothing did and how to go on."""
+    channel = data["channel"]
+    if data["messages"]:
+        done = [message["sender"] for message in data["messages"] if message["message_type"] == "done"]
+        return _lines(
+            f"{len(data['messages'])} new message(s) in #{channel}.",
+            fence.notice,
+            _blocks(data["messages"], fence),
+            *(f'"{sender}" signaled DONE in #{channel}.' for sender in dict.fromkeys(done)),
+            f"Last message ID: {data['last_id']}",
+            next_step("wait_for_reply", args, data),
+        )
+    resume = f'wait_for_reply(channel="{channel}", instance_id="{data["instance_id"]}", after_id={data["resume_after_id"]})'
+    return _lines(_no_reply(channel, data), f"TO KEEP LISTENING: {resume}", unread_line(data.get("unread", {})))
+
+
+def _no_reply(channel: str, data: Data) -> str:
+    waited = f"{data['waited_seconds']:g} s"
+    if data["ended"] == "superseded":
+        return f"This wait in #{channel} was superseded by a newer one of the same instance; that one goes on."
+    if data["ended"] == "restart":
+        return f"The server is restarting: reconnect and go on. No new messages in #{channel} so far; nothing is lost."
+    if data["ended"] == "unregistered":
+        return f"The wait in #{channel} ended because the instance was unregistered."
+    return (
+        f"No new messages in #{channel} after {waited}, the transport-safe ceiling of one call or the time asked for. "
+        "This is no error: the other side may be busy or offline."
+    )
+
+
+def get_replies(args: Args, data: Data, fence: Fence) -> str:
+    """Show a message and its replies."""
+    parent, replies = data["parent"], data["replies"]
+    if parent is None and not replies:
+        return "No replies."
+    return _lines(
+        f"{len(replies)} replies to #{args['message_id']}.",
+        fence.notice,
+        message_block(parent, fence) if parent else f"Message #{args['message_id']} is gone (past the retention).",
+        _blocks(replies, fence),
+    )
+
+
+def inbox(args: Args, data: Data, fence: Fence) -> str:
+    """Show unread messages of all channels."""
+    left = ", ".join(f"{'99+' if count > 99 else count} in #{channel}" for channel, count in data["unread"].items())
+    if not data["messages"]:
+        return _lines("No new messages in any channel.", f"Unread: {left}." if left else "")
+    return _lines(
+        f"{len(data['messages'])} unread message(s).",
+        fence.notice,
+        _blocks(data["messages"], fence),
+        f"Still unread: {left}." if left else "Nothing else is unread.",
+        next_step("inbox", args, data),
+    )
+
+
+def search_messages(args: Args, data: Data, fence: Fence) -> str:
+    """Show what was found."""
+    back = f" Searched back to #{data['searched_back_to']}." if data.get("searched_back_to") else ""
+    if not data["messages"]:
+        return f"No messages match.{back}"
+    return _lines(f"{len(data['messages'])} message(s) found.{back}", fence.notice, _blocks(data["messages"], fence))
+
+
+def create_channel(args: Args, data: Data, fence: Fence) -> str:
+    """Say that the channel is there, under which name, and what looks like it."""
+    made = f"Channel #{data['channel']} created." if data["created"] else f"Channel #{data['channel']} exists already."
+    asked = args["asked_name"]
+    normal = f' (normalized from "{asked}")' if asked != data["channel"] else ""
+    names = ", ".join(f"#{name}" for name in data["similar"])
+    return _lines(made.replace(".", f"{normal}."), f"There are similar channels: {names}." if names else "")
+
+
+def _channel_line(channel: Data) -> str:
+    last = f", last at {channel['last_message_at']}" if channel["last_message_at"] else ""
+    active = f", by {channel['active_senders']}" if channel["active_senders"] else ""
+    about = f" — {channel['description']}" if channel["description"] else ""
+    return f"#{channel['name']}: {_counted(channel['message_count'], 'message', 'messages')}{last}{active}{about}"
+
+
+def list_channels(args: Args, data: Data, fence: Fence) -> str:
+    """List channels."""
+    lines = [_channel_line(channel) for channel in data["channels"]]
+    return _lines(f"{_counted(len(lines), 'channel', 'channels')}.", *lines)
+
+
+def find_channel(args: Args, data: Data, fence: Fence) -> str:
+    """List the channels that match."""
+    if not data["channels"]:
+        return "No channel matches. Use create_channel to make one, or list_channels to see all."
+    return list_channels(args, data, fence)
+
+
+def list_instances(args: Args, data: Data, fence: Fence) -> str:
+    """List who takes part."""
+    lines = []
+    for each in data["instances"]:
+        waits = f", waits on {', '.join(each['waiting_on'])}" if each["waiting_on"] else ""
+        about = f" — {each['description']}" if each["description"] else ""
+        lines.append(f'"{each["instance_id"]}" is {each["status"]}, last seen {each["last_seen"]}{waits}{about}')
+    return _lines(f"{_counted(len(lines), 'instance', 'instances')}.", *lines)
+
+
+def share_data(args: Args, data: Data, fence: Fence) -> str:
+    """Say under which key the text can be had."""
+    until = f" It expires at {data['expires_at']}." if data["expires_at"] else ""
+    return f'Shared {data["size_bytes"]:,} bytes under key "{data["key"]}".{until} Tell others the key in a message.'
+
+
+def list_shared_data(args: Args, data: Data, fence: Fence) -> str:
+    """List shared items."""
+    lines = []
+    for each in data["items"]:
+        about = f" — {each['description']}" if each["description"] else ""
+        lines.append(f'"{each["key"]}": {each["size_bytes"]:,} bytes by "{each["created_by"]}", {each["created_at"]}{about}')
+    return _lines(f"{_counted(len(lines), 'shared item', 'shared items')}.", *lines)
+
+
+def get_shared_data(args: Args, data: Data, fence: Fence) -> str:
+    """Show an item, or the part of it that fits."""
+    return _lines(
+        f'"{data["key"]}": {data["size_bytes"]:,} bytes, shared by "{data["created_by"]}" at {data["created_at"]}.',
+        fence.notice,
+        fence.around(data["content"]),
+        next_step("get_shared_data", args, data),
+    )
+
+
+def delete_shared_data(args: Args, data: Data, fence: Fence) -> str:
+    """Say that it is gone."""
+    return f'Deleted "{args["key"]}".'
+
+
+def unregister(args: Args, data: Data, fence: Fence) -> str:
+    """Say that the place is free."""
+    return "Unregistered: the place is free, and unread messages stay for when you come back."
+
+
+def whoami(args: Args, data: Data, fence: Fence) -> str:
+    """Say who calls and what is left."""
+    usage = data["usage"]
+    instance = f' and speaks for "{data["instance"]}" alone' if data["instance"] else ""
+    rights = " It is read-only." if data["read_only"] else ""
+    figures = [
+        f"{name} {usage[name]['used']:,}{'' if usage[name]['limit'] is None else f' of {usage[name]["limit"]:,}'}"
+        for name in ("messages", "instances", "channels", "data_bytes")
+    ]
+    return _lines(
+        f'Workspace "{data["workspace"]}" on plan {usage["plan"]}; the key "{data["key_name"]}" is a '
+        f"{data['kind'].replace('_', ' ')}{instance}.{rights}",
+        f"Used this month: {', '.join(figures)}. Messages start anew at {usage['resets_at']}.",
+    )
+
+
+TEXTS: dict[str, Callable[[Args, Data, Fence], str]] = {
+    text.__name__: text
+    for text in (
+        register,
+        unregister,
+        send_message,
+        check_messages,
+        wait_for_reply,
+        get_replies,
+        inbox,
+        search_messages,
+        create_channel,
+        list_channels,
+        find_channel,
+        list_instances,
+        share_data,
+        get_shared_data,
+        list_shared_data,
+        delete_shared_data,
+        whoami,
+    )
+}

@@ -1,0 +1,326 @@
+"""The table of operations. MCP tools, the REST lane, DRF and their documents are generated from it or thin over it.
+
+A row: name, parameters, result, HTTP binding, service. A call checks the right to call, validates, runs the service and
+returns plain data or raises CrossWireError; each surface turns that into its own shape in one place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import DatabaseError, InterfaceError
+from pydantic import TypeAdapter, ValidationError
+
+from accounts.principals import Principal
+from bus import calls, conversing, params, results, sending
+from bus.services import channels, identity, instances, messages, reading, search, shared
+from crosswire.lib import executor
+from crosswire.lib.errors import CrossWireError, unavailable
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Http:
+    """Where an operation is on REST, below /api. `aliases` are REST names of arguments; `params` has REST's own ones."""
+
+    method: str
+    path: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    params: type[params.Params] | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing a client can do.
+
+    `service` runs on a database thread; `waits` replaces it where a call may wait. `instance` names the argument that
+    says who calls. `on_mcp` overrides the service there (a model takes data in parts).
+    """
+
+    name: str
+    params: type[params.Params]
+    result: Any
+    service: Callable[..., Any] | None
+    title: str
+    http: Http | None = None
+    waits: Callable[..., Any] | None = None
+    on_mcp: Callable[..., Any] | None = None
+    instance: str | None = None
+    is_read: bool = False
+    is_idempotent: bool = False
+    is_destructive: bool = False
+    is_tool: bool = True
+
+    @property
+    def description(self) -> str:
+        """Return what a model reads."""
+        return " ".join((self.params.__doc__ or "").split())
+
+    def validate(self, arguments: Mapping[str, Any], model: type[params.Params] | None = None) -> dict[str, Any]:
+        """Return the arguments as the service takes them; null is as good as left out.
+
+        Raises: CrossWireError `invalid_input`, naming every argument that is wrong and never its value.
+        """
+        model = model or self.params
+        given = {name: value for name, value in arguments.items() if value is not None or name not in model.model_fields}
+        try:
+            valid = model.model_validate(given)
+        except ValidationError as problem:
+            raise invalid_arguments(self, problem) from None
+        return {name: getattr(valid, name) for name in type(valid).model_fields}
+
+    def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
+        """Run the operation in this thread and return plain data. Raises: CrossWireError."""
+        valid = self.validate(arguments, self.http.params if on_rest and self.http else None)
+        if self.waits is not None and (self.service is None or valid.get("wait")):
+            return async_to_sync(self.waits)(principal, **valid)
+        assert self.service is not None
+        valid.pop("wait", None)
+        with _database_errors():
+            return self.service(principal, **valid)
+
+    async def acall(
+        self,
+        principal: Principal,
+        arguments: Mapping[str, Any],
+        *,
+        on_rest: bool = True,
+        progress: Callable[[float], Any] | None = None,
+    ) -> Any:
+        """Run the operation without holding a thread while it waits. Raises: CrossWireError."""
+        valid = self.validate(arguments, self.http.params if on_rest and self.http else None)
+        self._note_instance(principal, valid)
+        with _database_errors():
+            if self.waits is not None:
+                extra = {"progress": progress} if self.waits is not sending.send else {}
+                return await self.waits(principal, **valid, **extra)
+            service = self.service if on_rest or self.on_mcp is None else self.on_mcp
+            assert service is not None
+            return await executor.run(service, principal, **valid)
+
+    def _note_instance(self, principal: Principal, valid: Mapping[str, Any]) -> None:
+        name = principal.instance or (valid.get(self.instance) if self.instance else None)
+        if name:
+            calls.names(principal.workspace_id, name)
+
+    def result_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the result."""
+        return TypeAdapter(self.result).json_schema(mode="serialization")
+
+
+class _database_errors:  # noqa: N801 - used as a statement
+    """Turns a database that is away or busy into `unavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
+        if isinstance(problem, DatabaseError | InterfaceError) or type(problem).__name__ == "PoolTimeout":
+            logger.error("database_error", exc_info=problem)
+            raise unavailable("The database is away or busy; try again.") from problem
+
+
+def invalid_arguments(operation: Operation, problem: ValidationError) -> CrossWireError:
+    """Return the refusal for arguments that do not fit, without their values."""
+    wrong = []
+    for error in problem.errors(include_url=False, include_context=True, include_input=False):
+        where = ".".join(str(part) for part in error["loc"]) or "arguments"
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, CrossWireError):
+            message = cause.message
+        elif error["type"] == "extra_forbidden":
+            message = f'there is no argument "{where[:80]}"; arguments are {", ".join(operation.params.model_fields)}'
+        elif error["type"] == "missing":
+            message = f"{where} is missing"
+        else:
+            message = f"{where}: {error['msg'].removeprefix('Value error, ')}"
+        wrong.append(message)
+    return CrossWireError("invalid_input", f"{'; '.join(dict.fromkeys(wrong))}."[:2_000].replace("..", "."))
+
+
+_TABLE = (
+    Operation(
+        "register",
+        params.Register,
+        results.Registered,
+        instances.register,
+        "Join the bus",
+        Http("POST", "/register"),
+        instance="instance_id",
+        is_idempotent=True,
+    ),
+    Operation(
+        "unregister",
+        params.Unregister,
+        results.Ok,
+        instances.unregister,
+        "Leave the bus",
+        Http("DELETE", "/instances/{id}", {"id": "instance_id"}),
+        instance="instance_id",
+        is_idempotent=True,
+    ),
+    Operation(
+        "list_instances",
+        params.ListInstances,
+        results.Instances,
+        instances.list_all,
+        "List instances",
+        Http("GET", "/instances"),
+        is_read=True,
+    ),
+    Operation(
+        "create_channel",
+        params.CreateChannel,
+        results.ChannelMade,
+        channels.create,
+        "Create a channel",
+        Http("POST", "/channels"),
+        is_idempotent=True,
+    ),
+    Operation(
+        "list_channels",
+        params.ListChannels,
+        results.Channels,
+        channels.list_all,
+        "List channels",
+        Http("GET", "/channels"),
+        is_read=True,
+    ),
+    Operation(
+        "find_channel",
+        params.FindChannel,
+        results.Channels,
+        channels.find,
+        "Find a channel",
+        Http("GET", "/channels/search", {"q": "query"}),
+        is_read=True,
+    ),
+    Operation(
+        "send_message",
+        params.SendMessage,
+        results.Sent,
+        messages.send,
+        "Send a message",
+        Http("POST", "/messages"),
+        waits=sending.send,
+        instance="sender",
+    ),
+    Operation(
+        "check_messages",
+        params.CheckMessages,
+        results.Messages,
+        reading.check,
+        "Check messages",
+        Http("GET", "/messages/{channel}", params=params.ReadMessages),
+        waits=conversing.check_messages,
+        instance="instance_id",
+        is_read=True,
+    ),
+    Operation(
+        "wait_for_reply",
+        params.WaitForReply,
+        results.Waited,
+        None,
+        "Wait for a reply",
+        waits=conversing.wait_for_reply,
+        instance="instance_id",
+        is_read=True,
+    ),
+    Operation(
+        "get_replies",
+        params.GetReplies,
+        results.Replies,
+        reading.get_replies,
+        "Get replies",
+        Http("GET", "/messages/{channel}/{id}/replies", {"id": "message_id"}),
+        is_read=True,
+    ),
+    Operation(
+        "inbox",
+        params.GetInbox,
+        results.Inbox,
+        reading.inbox,
+        "Read your inbox",
+        Http("GET", "/inbox", params=params.ReadInbox),
+        waits=conversing.inbox,
+        instance="instance_id",
+    ),
+    Operation(
+        "ack_inbox",
+        params.AckInbox,
+        results.Ok,
+        reading.ack_inbox,
+        "Acknowledge messages",
+        Http("POST", "/inbox/ack"),
+        instance="instance_id",
+        is_idempotent=True,
+        is_tool=False,
+    ),
+    Operation(
+        "search_messages",
+        params.SearchMessages,
+        results.Found,
+        search.search,
+        "Search messages",
+        Http("GET", "/search", {"q": "query"}),
+        is_read=True,
+    ),
+    Operation(
+        "share_data",
+        params.ShareData,
+        results.SharedMade,
+        shared.share,
+        "Share data",
+        Http("POST", "/data"),
+        instance="sender",
+        is_idempotent=True,
+        is_destructive=True,
+    ),
+    Operation(
+        "list_shared_data",
+        params.ListSharedData,
+        results.SharedList,
+        shared.list_all,
+        "List shared data",
+        Http("GET", "/data"),
+        is_read=True,
+    ),
+    Operation(
+        "get_shared_data",
+        params.GetSharedData,
+        results.SharedContent,
+        shared.get,
+        "Get shared data",
+        Http("GET", "/data/{key}"),
+        on_mcp=shared.get_part,
+        is_read=True,
+    ),
+    Operation(
+        "delete_shared_data",
+        params.DeleteSharedData,
+        results.Ok,
+        shared.delete,
+        "Delete shared data",
+        Http("DELETE", "/data/{key}"),
+        is_destructive=True,
+    ),
+    Operation(
+        "whoami", params.WhoAmI, results.Identity, identity.whoami, "Who am I", Http("GET", "/whoami"), is_read=True
+    ),
+    Operation(
+        "usage",
+        params.GetUsage,
+        results.Usage,
+        identity.usage,
+        "Plan and usage",
+        Http("GET", "/usage"),
+        is_read=True,
+        is_tool=False,
+    ),
+)
+OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _TABLE}

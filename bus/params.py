@@ -1,0 +1,225 @@
+"""What operations take. Unknown names are refused; numbers may come as JSON floats or, in a query string, as text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from crosswire.lib.text import channel_name, one_line, storable
+
+BIGGEST_ID = 2**63 - 1
+DATA_PART_BYTES = 60_000
+
+
+def _clamp(least: int, most: int) -> BeforeValidator:
+    """Bring any number into the range; leave what is no number to the type's own check."""
+
+    def clamp(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = float(value) if "." in value or "e" in value.lower() else int(value)
+            except ValueError:
+                return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+            return max(least, min(most, value))
+        return value
+
+    return BeforeValidator(clamp)
+
+
+def _no_bool(value: Any) -> Any:
+    """Refuse true and false where a number is asked for; Python would take them as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")  # noqa: TRY004 - pydantic turns ValueError into its message
+    return value
+
+
+def _none_if_zero(value: int | None) -> int | None:
+    return value or None
+
+
+def _line(field: str, most: int, least: int = 1) -> AfterValidator:
+    return AfterValidator(lambda value: one_line(field, value, most=most, least=least))
+
+
+ChannelName = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
+InstanceId = Annotated[str, Field(min_length=1, max_length=80)]  # its form is checked where it is bound to a caller
+MessageId = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=BIGGEST_ID)]
+AfterId = Annotated[int, BeforeValidator(_no_bool), _clamp(0, BIGGEST_ID)]
+ReplyTo = Annotated[
+    Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=BIGGEST_ID)] | None, AfterValidator(_none_if_zero)
+]
+Limit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 200)]
+SearchLimit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 100)]
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False), _clamp(0, 86_400)]
+Minutes = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False), _clamp(0, 1_440)]
+Description = Annotated[str, Field(max_length=500), _line("description", 500, 0)]
+Query = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(lambda v: storable("query", v))]
+DataKey = Annotated[str, Field(min_length=1, max_length=200), _line("key", 200)]
+MessageType = Literal["message", "request", "response", "status", "handoff", "done"]
+
+
+class Params(BaseModel):
+    """The arguments of an operation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+
+class Register(Params):
+    """Join the bus under a name, or come back as it. Answers with channels, instances and your unread counts."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False, description="Your name here, such as api-expert")
+    description: Description = Field(default="", description="What you know or work on")
+    client: Annotated[str, Field(max_length=120), _line("client", 120, 0)] = ""
+    takeover: bool = Field(default=False, description="End the open wait of another client under this name")
+
+
+class Unregister(Params):
+    """Leave the bus and free your place; your unread messages stay for when you come back."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+
+
+class ListInstances(Params):
+    """List who takes part, last seen first, and whether each is online or waiting."""
+
+
+class CreateChannel(Params):
+    """Make a channel; names are lower-cased and dashed. An existing one is fine."""
+
+    name: ChannelName
+    description: Description = ""
+
+
+class ListChannels(Params):
+    """List channels, latest activity first."""
+
+
+class FindChannel(Params):
+    """Find channels whose name or description contains the text."""
+
+    query: Query
+
+
+class SendMessage(Params):
+    """Post a message to a channel and wake whoever waits there. End a conversation with message_type done."""
+
+    channel: ChannelName = "general"
+    sender: InstanceId = Field(default="", validate_default=False, description="Your instance_id")
+    content: Annotated[str, Field(min_length=1, max_length=64_000), AfterValidator(lambda v: storable("content", v))]
+    message_type: MessageType = "message"
+    in_reply_to: ReplyTo = Field(default=None, description="Id of the message this answers, same channel")
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=128), _line("idempotency_key", 128)] | None = Field(
+        default=None, description="Repeat a send with the same key and it is stored once"
+    )
+
+
+class CheckMessages(Params):
+    """Read a channel now: the newest messages, or with after_id those after it. Give instance_id to leave your own
+    out and to remember what you were shown."""
+
+    channel: ChannelName = "general"
+    after_id: AfterId | None = None
+    limit: Limit = 20
+    instance_id: InstanceId | None = None
+
+
+class ReadMessages(CheckMessages):
+    """Read a channel; with `wait` (seconds, at most 40) answer as soon as a message is there."""
+
+    wait: Seconds = 0
+
+
+class WaitForReply(Params):
+    """Wait until somebody else writes in the channel; answers at once if something is already there. Call it
+    again to keep listening; after_id may be left out."""
+
+    channel: ChannelName = "general"
+    after_id: AfterId | None = None
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    timeout_seconds: Seconds = 90
+    poll_interval_seconds: Seconds | None = Field(default=None, description="Not needed: you are woken")
+    persistent: bool = Field(default=True, description="Go on past timeout_seconds, up to max_wait_minutes")
+    max_wait_minutes: Minutes | None = None
+    role: Literal["active", "parked"] = Field(default="active", description="parked: idle, expecting nothing soon")
+
+
+class GetReplies(Params):
+    """Get a message and the replies to it."""
+
+    message_id: MessageId
+    channel: ChannelName | None = None
+
+
+class GetInbox(Params):
+    """Get your unread messages of all channels, oldest first; with wait, as soon as there is one. ack says up to
+    which id you do not need a channel's messages again."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    limit: Limit = 20
+    wait: Seconds = 0
+    ack: dict[ChannelName, AfterId] | None = Field(default=None, max_length=100)
+
+
+class ReadInbox(Params):
+    """Get unread messages of all channels, oldest first; with `wait` as soon as there is one."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    limit: Limit = 20
+    wait: Seconds = 0
+
+
+class AckInbox(Params):
+    """Say that the messages of a channel up to an id need not be shown again."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    channel: ChannelName
+    up_to: AfterId
+
+
+class SearchMessages(Params):
+    """Search messages by words, best match first."""
+
+    query: Query
+    limit: SearchLimit = 10
+    channel: ChannelName | None = None
+    sender: InstanceId | None = None
+    message_type: MessageType | None = None
+
+
+class ShareData(Params):
+    """Store large text under a key for everybody; sharing again replaces it. Then send the key in a message."""
+
+    key: DataKey
+    content: Annotated[str, AfterValidator(lambda v: storable("content", v))]
+    sender: InstanceId = Field(default="", validate_default=False)
+    description: Description = ""
+
+
+class GetSharedData(Params):
+    """Get shared text; long text comes in parts, next_offset fetches the next."""
+
+    key: DataKey
+    offset: Annotated[int, BeforeValidator(_no_bool), _clamp(0, BIGGEST_ID)] = 0
+    length: Annotated[int, BeforeValidator(_no_bool), _clamp(1, BIGGEST_ID)] | None = Field(
+        default=None, description="Characters"
+    )
+
+
+class ListSharedData(Params):
+    """List shared items, newest first."""
+
+
+class DeleteSharedData(Params):
+    """Delete a shared item."""
+
+    key: DataKey
+
+
+class WhoAmI(Params):
+    """Tell who you are here, your plan and what is used of it."""
+
+
+class GetUsage(Params):
+    """Tell the plan and what is used of it."""

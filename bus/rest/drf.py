@@ -1,0 +1,115 @@
+"""DRF over the operations table: what people browse and extend, and what serves whatever the lane does not know."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import URLPattern, path
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from accounts import principals
+from accounts.principals import Principal
+from bus.operations import OPERATIONS, Operation
+from bus.rest import lane
+from crosswire.lib import http
+from crosswire.lib.errors import CrossWireError
+
+
+class OperationView(APIView):
+    """One path of the REST interface and the operations that its methods are."""
+
+    operations: Mapping[str, Operation] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a call without a key."""
+        super().initial(request, *args, **kwargs)
+        if request.auth is None:
+            raise principals.missing_key()
+
+    def run(self, request: Request, **in_path: str) -> Response:
+        """Answer one call."""
+        operation = self.operations[request.method or ""]
+        assert operation.http is not None
+        principal: Principal = request.auth  # type: ignore[assignment]  # DRF types its own token here
+        if request.method == "POST":
+            sources: list[Mapping[str, Any]] = [request.data]
+        else:
+            scope = {"query_string": request.META.get("QUERY_STRING", "").encode("latin-1"), "headers": []}
+            sources = [http.query(http.take_key(scope)[1])]
+        return Response(operation(principal, lane.arguments(operation.http, *sources, in_path)))
+
+    def get_view_name(self) -> str:
+        """Return the heading of the browsable page."""
+        return next(iter(self.operations.values())).title
+
+    def get_view_description(self, html: bool = False) -> str:
+        """Return what the operations of this path do."""
+        return "\n\n".join(f"{method}: {operation.description}" for method, operation in self.operations.items())
+
+
+class RootView(APIView):
+    """Where to start browsing: the calls that need no argument, and every path there is."""
+
+    def get(self, request: Request) -> Response:
+        """List the operations."""
+        links = {
+            name: reverse(name, request=request)
+            for name, operation in OPERATIONS.items()
+            if operation.http and operation.http.method == "GET" and "{" not in operation.http.path
+        }
+        paths = {
+            f"{operation.http.method} {lane.PREFIX}{operation.http.path}": operation.description
+            for operation in OPERATIONS.values()
+            if operation.http
+        }
+        return Response({"browse": links, "operations": paths})
+
+    def get_view_name(self) -> str:
+        """Return the heading of the browsable page."""
+        return "CrossWire API"
+
+
+def exception_handler(problem: Exception, context: Mapping[str, Any]) -> Response:
+    """Turn whatever a view raised into the product's error shape."""
+    refusal = problem if isinstance(problem, CrossWireError) else _translated(problem)
+    response = Response(refusal.as_dict(), status=refusal.status)
+    for name, value in http.refusal_headers(refusal):
+        response[name.decode()] = value.decode()
+    if isinstance(problem, exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def _translated(problem: Exception) -> CrossWireError:
+    if isinstance(problem, exceptions.UnsupportedMediaType):
+        return CrossWireError("unsupported_media_type", "Send application/json.")
+    if isinstance(problem, exceptions.NotAcceptable):
+        return CrossWireError("not_acceptable", "Answers are application/json (or text/html for a browser).")
+    if isinstance(problem, exceptions.MethodNotAllowed):
+        return CrossWireError("method_not_allowed", "This path does not take that method.")
+    if isinstance(problem, exceptions.APIException):
+        return CrossWireError("invalid_input", "The request could not be read.")
+    return lane.unexpected("drf")
+
+
+def urlpatterns() -> list[URLPattern]:
+    """Return the REST paths, made from the table; the lane's order, so the same path finds the same operation."""
+    by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in OPERATIONS.values():
+        if operation.http is not None:
+            by_path[operation.http.path][operation.http.method] = operation
+    patterns = [path("", RootView.as_view(), name="api-root")]
+    for at, operations in by_path.items():
+        route = re.sub(r"{(\w+)}", lambda name: f"<{'path' if name[1] == 'key' else 'str'}:{name[1]}>", at[1:])
+        methods = {method.lower(): OperationView.run for method in operations}
+        view = type("OperationView", (OperationView,), {"operations": operations, **methods})
+        first = operations.get("GET") or next(iter(operations.values()))
+        patterns.append(path(route, view.as_view(), name=first.name))
+    return patterns

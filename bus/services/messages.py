@@ -1,0 +1,282 @@
+"""Sending. A batch of drafts of one workspace is one transaction; each is decided in arrival order.
+
+Under the counters' lock: numbers, `channel_seq` and `created_at` are taken, idempotency keys looked up, the month's
+quota counted. A refused draft leaves nothing behind: no channel, no instance, no remembered key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError
+
+from accounts.plans import Plan, plan_in_force
+from accounts.principals import Principal
+from bus import calls, cursors, hot, storing, wakeups
+from bus.models import Message
+from bus.results import Sent
+from bus.services import instances, limits
+from crosswire.lib import clock
+from crosswire.lib.database import writing
+from crosswire.lib.errors import CrossWireError, not_found, unavailable
+
+REMEMBERED = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message somebody asked to store. `is_alone`: no other call of its instance ran beside this one."""
+
+    principal: Principal
+    channel: str
+    sender: str
+    content: str
+    message_type: str
+    in_reply_to: int | None
+    idempotency_key: str | None
+    is_alone: bool = True
+
+    @property
+    def digest(self) -> str:
+        """Return what a retry with the same key must equal."""
+        body = "\0".join([self.channel, self.message_type, str(self.in_reply_to or 0), self.content])
+        return hashlib.sha256(body.encode()).hexdigest()
+
+
+def draft(
+    principal: Principal,
+    *,
+    channel: str,
+    sender: str,
+    content: str,
+    message_type: str = "message",
+    in_reply_to: int | None = None,
+    idempotency_key: str | None = None,
+) -> Draft:
+    """Return the draft of a send. Raises: CrossWireError `read_only_key`, `wrong_instance`."""
+    principal.must_write()
+    name = principal.speaks_for("sender", sender)
+    assert name is not None
+    return Draft(principal, channel, name, content, message_type, in_reply_to, idempotency_key, calls.is_alone())
+
+
+def send(principal: Principal, **fields: Any) -> Sent:
+    """Store one message; wake the channel after commit.
+
+    Raises: CrossWireError `quota_exceeded`, `limit_reached` (a channel or a place past the plan), `not_found`
+    (`in_reply_to`), `idempotency_conflict`, `paused`, `suspended`, `read_only_key`, `wrong_instance`.
+    """
+    try:
+        outcome = send_many([draft(principal, **fields)])[0]
+    except StoreFailed as failure:
+        raise not_stored(failure) from failure
+    if isinstance(outcome, CrossWireError):
+        raise outcome
+    return outcome
+
+
+def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
+    """Store what can be stored of one workspace's drafts, in order; answer each with its message or its refusal.
+
+    Raises: StoreFailed when the database did not take the batch; then nobody was told that anything was stored.
+    """
+    is_committing = False
+    try:
+        with writing():
+            batch = _Batch(drafts)
+            outcomes = [batch.decide(each) for each in drafts]
+            batch.store()
+            is_committing = True
+    except (DatabaseError, InterfaceError) as problem:
+        raise StoreFailed(is_uncertain=is_committing) from problem
+    return _with_unread(drafts, outcomes)
+
+
+class StoreFailed(Exception):
+    """A batch failed. `is_uncertain`: while committing, so it may have been stored."""
+
+    def __init__(self, *, is_uncertain: bool) -> None:
+        super().__init__("the batch was not stored" if not is_uncertain else "the batch may have been stored")
+        self.is_uncertain = is_uncertain
+
+
+def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError]) -> list[Sent | CrossWireError]:
+    """Tell each sender what it has not read."""
+    senders = {each.sender: each.principal for each in drafts}
+    unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
+    for each, outcome in zip(drafts, outcomes, strict=True):
+        if not isinstance(outcome, CrossWireError) and unread[each.sender]:
+            outcome["unread"] = unread[each.sender]
+    return outcomes
+
+
+def not_stored(failure: StoreFailed) -> CrossWireError:
+    """Return what a sender is told when the database failed."""
+    if failure.is_uncertain:
+        return unavailable("The message may have been stored: send again with the same idempotency_key to be sure.")
+    return unavailable("The message was not stored: the database is away or busy. Send it again.")
+
+
+@dataclass
+class _Batch:
+    """What is known and what has been decided while a batch holds the counters."""
+
+    drafts: Sequence[Draft]
+    counters: storing.Counted = field(init=False)
+    plan: Plan = field(init=False)
+    now: datetime = field(init=False)
+    channels: dict[str, storing.ChannelState] = field(init=False)
+    people: dict[str, storing.SenderState] = field(init=False)
+    places: dict[tuple[str, str], hot.Place] = field(init=False)
+    remembered: dict[tuple[str, str], storing.Remembered] = field(init=False)
+    waiting: dict[str, int] = field(init=False)
+    new_channels: int = 0
+    new_places: int = 0
+    stored: list[storing.NewMessage] = field(default_factory=list)
+    keys: list[storing.Remembered] = field(default_factory=list)
+    moved: list[tuple[str, hot.Place]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        principal = self.drafts[0].principal
+        self.workspace_id = principal.workspace_id
+        self.counters = storing.lock_counters(self.workspace_id)
+        workspace = storing.workspace(self.workspace_id)
+        self.suspended = workspace.suspended_at, workspace.suspended_reason
+        self.plan = plan_in_force(workspace.plan, workspace.overrides)
+        self.now = max(clock.now(), self.counters.last_at)
+        month = clock.month_of(self.now)
+        if self.counters.month != month:
+            self.counters = self.counters._replace(month=month, month_messages=0)
+        self.channels, self.people, self.places = storing.facts(
+            self.workspace_id, {(each.channel, each.sender) for each in self.drafts}
+        )
+        wanted = {(each.sender, each.idempotency_key) for each in self.drafts if each.idempotency_key}
+        self.remembered = storing.remembered(self.workspace_id, wanted, self.now - REMEMBERED) if wanted else {}
+        self.waiting = hot.waiting_count(self.workspace_id, {each.channel for each in self.drafts}, self.now)
+
+    def decide(self, each: Draft) -> Sent | CrossWireError:
+        """Take a number for a draft, or say why not."""
+        try:
+            limits.refuse_suspended(*self.suspended)
+            if replay := self._replayed(each):
+                return replay
+            channel = self._channel(each)
+            if each.in_reply_to is not None:
+                self._require_parent(each, channel)
+            joins = self._requires_place(each)
+            if self.plan.messages is not None and self.counters.month_messages >= self.plan.messages:
+                raise limits.quota_exceeded(self.plan, self.counters.month_messages)
+        except CrossWireError as refusal:
+            return refusal
+        return self._admit(each, channel, joins=joins)
+
+    def _replayed(self, each: Draft) -> Sent | None:
+        known = self.remembered.get((each.sender, each.idempotency_key or ""))
+        if each.idempotency_key is None or known is None:
+            return None
+        if known.body_digest != each.digest:
+            raise CrossWireError(
+                "idempotency_conflict",
+                f"idempotency_key was used for another message (#{known.number}); use a new key for a new message.",
+                id=known.number,
+            )
+        return self._answer(each, known.number, created=False)
+
+    def _channel(self, each: Draft) -> storing.ChannelState:
+        channel = self.channels.get(each.channel)
+        if channel is None or channel.is_archived:
+            limits.require_channel(each.principal, self.plan, self.new_channels)
+            return channel or storing.ChannelState(None, each.channel)
+        if channel.is_paused:
+            raise CrossWireError("paused", f"#{each.channel} is paused by a person; wait until it is resumed.")
+        return channel
+
+    def _require_parent(self, each: Draft, channel: storing.ChannelState) -> None:
+        assert each.in_reply_to is not None
+        if any(new.number == each.in_reply_to and new.channel is channel for new in self.stored):
+            return
+        if channel.pk is None or not storing.is_live(self.workspace_id, channel.pk, each.in_reply_to, each.principal):
+            raise not_found(f"There is no message #{each.in_reply_to} in #{each.channel} to reply to.")
+
+    def _requires_place(self, each: Draft) -> bool:
+        """Return whether the sender takes a new place. Raises: CrossWireError `limit_reached`."""
+        person = self.people.get(each.sender)
+        if person is not None and person.holds_place(self.now):
+            return False
+        limits.require_place(each.principal, each.sender, self.plan, self.new_places)
+        return True
+
+    def _admit(self, each: Draft, channel: storing.ChannelState, *, joins: bool) -> Sent:
+        self.new_channels += channel.pk is None or channel.is_archived
+        self.new_places += joins
+        self.counters = self.counters._replace(
+            last_number=self.counters.last_number + 1, month_messages=self.counters.month_messages + 1, last_at=self.now
+        )
+        number = self.counters.last_number
+        self.channels[each.channel] = channel
+        channel.write(number, each.sender, self.now)
+        person = self.people.setdefault(each.sender, storing.SenderState(None, each.sender, number - 1))
+        person.wrote(self.now, each.principal.client)
+        self.stored.append(
+            storing.NewMessage(
+                number=number,
+                channel=channel,
+                seq=channel.last_seq,
+                sender=each.sender,
+                sender_kind=Message.SenderKind.AGENT.value,
+                verified=each.principal.is_verified,
+                message_type=each.message_type,
+                content=each.content,
+                in_reply_to=each.in_reply_to,
+                created_at=self.now,
+            )
+        )
+        if each.idempotency_key:
+            key = storing.Remembered(
+                each.sender, each.idempotency_key, each.digest, number, each.channel, each.message_type, self.now
+            )
+            self.remembered[each.sender, each.idempotency_key] = key
+            self.keys.append(key)
+        self._confirm_pending(each)
+        return self._answer(each, number, created=True)
+
+    def _confirm_pending(self, each: Draft) -> None:
+        """Take the send as a sign that the answer before it arrived."""
+        place = self.places.get((each.channel, each.sender))
+        if place is None or not cursors.is_pending(place):
+            return
+        after = cursors.confirm_by_send(
+            place, each.principal.begun_at, answers=each.in_reply_to, is_alone=each.is_alone
+        )
+        if after != place:
+            self.places[each.channel, each.sender] = after
+            self.moved.append((each.sender, after))
+
+    def _answer(self, each: Draft, number: int, *, created: bool) -> Sent:
+        place = self.places.get((each.channel, each.sender))
+        shown = None if place is None else max(place.shown_to or 0, place.pending_shown or 0) or None
+        answer: Sent = {
+            "ok": True,
+            "id": number,
+            "channel": each.channel,
+            "message_type": each.message_type,
+            "created": created,
+            "recipients": self.waiting.get(each.channel, 0),
+            "last_shown": shown,
+        }
+        if each.in_reply_to is not None:
+            answer["in_reply_to"] = each.in_reply_to
+        return answer
+
+    def store(self) -> None:
+        """Write what was admitted and announce it after the commit."""
+        if not self.stored:
+            return
+        storing.write(self.workspace_id, self.counters, self.stored, self.keys, self.people, self.moved, self.now)
+        made = [new.channel.name for new in self.stored if new.channel.was_made]
+        newest = {new.channel.name: new.number for new in self.stored}
+        wakeups.stored(self.workspace_id, newest, made)

@@ -1,0 +1,291 @@
+"""Reading: a channel, a message's replies, the inbox. What an answer held becomes pending in the reader's cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from accounts.principals import Principal
+from bus import access, calls, cursors, hot, retention
+from bus.models import Channel, Message
+from bus.results import Inbox, MessageItem, Messages, Ok, Replies
+from bus.services import instances
+from crosswire.lib import clock
+from crosswire.lib.database import writing
+from crosswire.lib.errors import not_found
+
+ANSWER_BYTES = 60_000
+INBOX_CHANNELS = 200
+REPLIES_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Messages of one channel that go out together: all of others above `start` up to the last one."""
+
+    messages: list[MessageItem]
+    start: int
+    has_more: bool
+    older: bool
+
+
+def check(
+    principal: Principal,
+    *,
+    channel: str,
+    after_id: int | None = None,
+    limit: int = 20,
+    instance_id: str | None = None,
+) -> Messages:
+    """Return the newest messages of a channel, or with `after_id` the oldest after it.
+
+    With an instance its own are left out, and what it is shown is remembered as pending. A channel that is not there
+    reads as empty.
+    """
+    name = principal.speaks_for("instance_id", instance_id)
+    if name is None or principal.is_read_only:
+        return check_as_onlooker(principal, channel, after_id, limit, name)
+    found = instances.arrive(principal, name, channel)
+    if found.place is None:
+        return result(Answer([], 0, has_more=False, older=False), found)
+    place = settled(principal, name, found.place, after_id)
+    floor = None if after_id is None else cursors.floor_of(place, after_id)
+    answer = read(principal, place, name, floor, limit)
+    place_after = remember(principal, found, place, answer)
+    return result(answer, found, place_after)
+
+
+def check_as_onlooker(
+    principal: Principal, channel: str, after_id: int | None, limit: int, reader: str | None
+) -> Messages:
+    """Read without being anybody, or with a read-only key: nothing is remembered."""
+    channel_id = hot.channel_id(principal.workspace_id, channel)
+    if channel_id is None:
+        return {"messages": [], "last_id": None, "has_more": False}
+    answer = _fetch(principal, channel_id, channel, after_id, reader, limit, newest=None)
+    return result(answer)
+
+
+def settled(principal: Principal, name: str, place: hot.Place, after_id: int | None) -> hot.Place:
+    """Return the place after what this call says of the answer before it."""
+    is_held = cursors.names_pending(place, after_id) and (
+        after_id == place.pending_shown
+        or hot.is_by_another(principal.workspace_id, place.channel_id, after_id or 0, name)
+    )
+    return cursors.settle(place, after_id, is_held=is_held)
+
+
+def read(principal: Principal, place: hot.Place, name: str, floor: int | None, limit: int) -> Answer:
+    """Return what lies above the floor, or without one the newest, marking what was pending as again."""
+    answer = _fetch(principal, place.channel_id, place.channel, floor, name, limit, newest=place.newest)
+    for message in answer.messages:
+        if cursors.is_again(place, message["id"]):
+            message["again"] = True
+    return answer
+
+
+def _fetch(
+    principal: Principal,
+    channel_id: int,
+    channel: str,
+    floor: int | None,
+    reader: str | None,
+    limit: int,
+    newest: int | None,
+) -> Answer:
+    first_live = retention.first_live(principal)
+    workspace = principal.workspace_id
+    if floor is not None:
+        start = max(floor, first_live - 1)
+        # "Is there anything" is known from the channel's row: an idle poll does not look at the messages.
+        rows = [] if newest is not None and newest <= start else hot.after(workspace, channel_id, start, reader, limit + 1)
+        kept = fitting([item(row, channel) for row in rows[:limit]])
+        return Answer(kept, floor, has_more=len(kept) < len(rows), older=False)
+    rows = hot.newest(workspace, channel_id, first_live, reader, limit + 1)
+    kept = fitting([item(row, channel) for row in rows[:limit]])
+    older = len(kept) < len(rows)
+    start = rows[len(kept)].number if older else 0
+    return Answer(kept[::-1], start, has_more=False, older=older)
+
+
+def fitting(messages: list[MessageItem]) -> list[MessageItem]:
+    """Return as many messages from the front as one answer can hold, at least one."""
+    room = ANSWER_BYTES
+    for index, message in enumerate(messages):
+        room -= len(orjson.dumps(message)) + 1
+        if room < 0 and index:
+            return messages[:index]
+    return messages
+
+
+def item(row: hot.Row, channel: str) -> MessageItem:
+    """Return a message as clients see it."""
+    return {
+        "id": row.number,
+        "channel": channel,
+        "sender": row.sender,
+        "content": row.content,
+        "message_type": row.message_type,
+        "in_reply_to": row.in_reply_to,
+        "created_at": clock.iso(row.created_at),
+        "reply_count": row.reply_count,
+        "verified": row.verified,
+        "sender_kind": row.sender_kind,
+    }
+
+
+def remember(principal: Principal, found: hot.Standing, place: hot.Place, answer: Answer) -> hot.Place:
+    """Store what the call confirmed and what its answer holds; return the place after it."""
+    now = clock.now()
+    numbers = [message["id"] for message in answer.messages]
+    after = cursors.hold(place, answer.start, numbers, now) if numbers else place
+    if after == found.place:
+        return after
+    with writing():
+        hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
+        if numbers:
+            hot.hand_out(principal.workspace_id, place.channel_id, found.instance_id, numbers, now)
+            calls.handed(principal.workspace_id, place.channel_id, found.instance_id, now)
+    return after
+
+
+def result(answer: Answer, found: hot.Standing | None = None, place: hot.Place | None = None) -> Messages:
+    """Return an answer as clients see it, with what is unread elsewhere."""
+    messages = answer.messages
+    shown: Messages = {
+        "messages": messages,
+        "last_id": messages[-1]["id"] if messages else None,
+        "has_more": answer.has_more,
+    }
+    if answer.older:
+        shown["older"] = True
+    if found and (elsewhere := instances.tell(found.elsewhere)):
+        shown["unread"] = elsewhere
+    if place and answer.older and answer.start > place.read_to:
+        shown["fetch"] = f'check_messages(channel="{place.channel}", after_id={place.read_to})'
+    return shown
+
+
+def get_replies(principal: Principal, *, message_id: int, channel: str | None = None) -> Replies:
+    """Return a message and what answers it, oldest first. A parent past the retention reads as null.
+
+    Raises: CrossWireError `not_found` when there is neither the message nor a reply to it (in that channel).
+    """
+    live = access.messages(principal)
+    if channel is not None:
+        live = live.filter(channel__name=channel)
+    parent = live.filter(number=message_id).first()
+    replies = list(live.filter(in_reply_to=message_id).order_by("number")[: REPLIES_MOST + 1])
+    if parent is None and not replies:
+        where = f" in #{channel}" if channel else ""
+        raise not_found(f"There is no message #{message_id}{where} here.")
+    room = [*([parent] if parent else []), *replies[:REPLIES_MOST]]
+    kept = fitting([stored_item(row) for row in room])
+    shown = kept[1:] if parent else kept
+    return {
+        "parent": kept[0] if parent else None,
+        "replies": shown,
+        "has_more": len(shown) < len(replies),
+    }
+
+
+def stored_item(row: Message) -> MessageItem:
+    """Return a message row as clients see it."""
+    return item(
+        hot.Row(
+            row.number,
+            row.sender,
+            row.content,
+            row.message_type,
+            row.in_reply_to,
+            row.created_at,
+            row.reply_count,
+            row.verified,
+            row.sender_kind,
+        ),
+        row.channel.name,
+    )
+
+
+def inbox(
+    principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[str, int] | None = None
+) -> Inbox:
+    """Return the unread messages of all channels, oldest first, after taking note of `ack`.
+
+    Raises: CrossWireError `read_only_key`: an inbox moves cursors.
+    """
+    principal.must_write()
+    name = principal.speaks_for("instance_id", instance_id)
+    assert name is not None
+    for channel, up_to in (ack or {}).items():
+        ack_inbox(principal, instance_id=name, channel=channel, up_to=up_to)
+    found = instances.arrive(principal, name, None, INBOX_CHANNELS)
+    places = {place.channel: settled(principal, name, place, None) for place in found.elsewhere}
+    kept = fitting(_oldest_unread(principal, name, places, limit))
+    left: dict[str, int] = {}
+    if found.elsewhere:
+        with writing():
+            for place in found.elsewhere:
+                numbers = [message["id"] for message in kept if message["channel"] == place.channel]
+                _remember_in_inbox(principal, found, place, places[place.channel], numbers)
+                floor = max(numbers, default=places[place.channel].read_to)
+                if rest := hot.unread(principal.workspace_id, place.channel_id, floor, name):
+                    left[place.channel] = rest
+    return {"messages": kept, "unread": left, "has_more": bool(left)}
+
+
+def _oldest_unread(
+    principal: Principal, name: str, places: dict[str, hot.Place], limit: int
+) -> list[MessageItem]:
+    first_live = retention.first_live(principal)
+    found: list[MessageItem] = []
+    for place in places.values():
+        start = max(place.read_to, first_live - 1)
+        for row in hot.after(principal.workspace_id, place.channel_id, start, name, limit):
+            message = item(row, place.channel)
+            if cursors.is_again(place, row.number):
+                message["again"] = True
+            found.append(message)
+    return sorted(found, key=lambda message: message["id"])[:limit]
+
+
+def _remember_in_inbox(
+    principal: Principal, found: hot.Standing, before: hot.Place, place: hot.Place, numbers: Sequence[int]
+) -> None:
+    now = clock.now()
+    after = cursors.hold(place, place.read_to, numbers, now) if numbers else place
+    if after != before:
+        hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
+    if numbers:
+        hot.hand_out(principal.workspace_id, place.channel_id, found.instance_id, numbers, now)
+        calls.handed(principal.workspace_id, place.channel_id, found.instance_id, now)
+
+
+def ack_inbox(principal: Principal, *, instance_id: str, channel: str, up_to: int) -> Ok:
+    """Note that an instance wants nothing of a channel up to a number again.
+
+    Raises: CrossWireError `not_found` for an unknown channel, `read_only_key`.
+    """
+    principal.must_write()
+    name = principal.speaks_for("instance_id", instance_id)
+    assert name is not None
+    known = access.find_channel(principal, channel)
+    if known is None:
+        raise not_found(f"There is no channel #{channel} here.")
+    found = instances.arrive(principal, name, channel)
+    place = found.place or _fresh_place(known, found)
+    after = cursors.acknowledge(place, min(up_to, known.last_number))
+    with writing():
+        hot.move_cursor(principal.workspace_id, found.instance_id, after, clock.now())
+    return {"ok": True}
+
+
+def _fresh_place(channel: Channel, found: hot.Standing) -> hot.Place:
+    return hot.Place(channel.pk, channel.name, 0, None, found.joined_number, None, None, None, "", None, 0)
+
+
+def empty() -> Messages:
+    """Return an answer without messages."""
+    return {"messages": [], "last_id": None, "has_more": False}

@@ -1,0 +1,154 @@
+"""The ASGI application: /mcp and the bus's REST lane are answered here, web sockets by Channels, the rest by Django.
+
+One wrapper stands before them all: Host and Origin, CORS, request ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crosswire.settings")
+
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()  # django.setup() before anything that imports models
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+from bus import waiting  # noqa: E402
+from bus.mcp import listen, server  # noqa: E402
+from bus.mcp.endpoint import PATH as MCP_PATH  # noqa: E402
+from bus.mcp.endpoint import McpEndpoint  # noqa: E402
+from bus.rest import lane as rest_lane  # noqa: E402
+from crosswire import health  # noqa: E402
+from crosswire.lib import http  # noqa: E402
+from crosswire.lib.errors import CrossWireError  # noqa: E402
+
+
+class Front:
+    """What every request passes: its Host must be ours, a browser's Origin allowed; each gets an id."""
+
+    def __init__(self, app: http.App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        """Refuse early or pass on."""
+        watch_for_stop()
+        answer = _with_headers(send, [(b"x-request-id", secrets.token_hex(8).encode())])
+        if scope["path"] != health.PATH and not http.is_allowed_host(http.header(scope, b"host")):
+            return await http.reply_refusal(answer, CrossWireError("bad_host", "This is not the host you named."))
+        origin = http.header(scope, b"origin")
+        if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")):
+            if not http.is_allowed_origin(origin):
+                refusal = CrossWireError("bad_origin", "Pages of this origin may not call; see CORS_ORIGINS.")
+                return await http.reply_refusal(answer, refusal)
+            answer = _with_headers(answer, http.cors_headers(origin))
+            if scope["method"] == "OPTIONS" and http.header(scope, b"access-control-request-method"):
+                await answer({"type": "http.response.start", "status": 204, "headers": http.PREFLIGHT_HEADERS})
+                return await answer({"type": "http.response.body", "body": b""})
+        await self.app(scope, receive, answer)
+
+
+def _with_headers(send: http.Send, headers: http.HeaderList) -> http.Send:
+    async def answer(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *headers]}
+        await send(message)
+
+    return answer
+
+
+class Switch:
+    """Gives each request to who answers it."""
+
+    def __init__(self, endpoint: McpEndpoint, *, has_lane: bool) -> None:
+        self.endpoint = endpoint
+        self.has_lane = has_lane
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        """Answer one request."""
+        path: str = scope["path"]
+        if path.rstrip("/") == MCP_PATH:
+            await self.endpoint(scope, receive, send)
+        elif path == health.PATH:
+            await health.answer(send)
+        elif self.has_lane and path.startswith(rest_lane.PREFIX) and (known := rest_lane.route(scope)):
+            await rest_lane.serve(*known, scope, receive, send)
+        else:
+            await _django(scope, receive, send)  # type: ignore[arg-type]  # Django's own protocol types
+
+
+class Lifespan:
+    """Start and stop, as uvicorn tells them (Daphne sends neither)."""
+
+    def __init__(self, endpoint: McpEndpoint) -> None:
+        self.endpoint = endpoint
+
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+        """Follow the server's life."""
+        while True:
+            match (await receive())["type"]:
+                case "lifespan.startup":
+                    watch_for_stop()
+                    await self.endpoint.ready()
+                    await send({"type": "lifespan.startup.complete"})
+                case "lifespan.shutdown":
+                    stop()
+                    await self.endpoint.shutdown()
+                    await send({"type": "lifespan.shutdown.complete"})
+                    return
+
+
+def stop() -> None:
+    """End waits and streams in good order; what was sent meanwhile is not lost, who waited calls again."""
+    waiting.room.close()
+    listen.close()
+
+
+_is_watching = False
+
+
+def watch_for_stop() -> None:
+    """Hear of the end before the server's own handler does: uvicorn tells lifespan only after all requests ended,
+    and Daphne never. Twisted has a trigger for it; elsewhere our SIGTERM handler is chained before the server's."""
+    global _is_watching  # noqa: PLW0603 - once a process
+    if _is_watching:
+        return
+    _is_watching = True
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if reactor is not None and getattr(reactor, "running", False):
+        reactor.addSystemEventTrigger("before", "shutdown", stop)  # type: ignore[attr-defined]
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(ValueError):  # not the main thread: a server inside a test
+            before = signal.getsignal(number)
+
+            def handler(received: int, frame: Any, before: Any = before) -> None:
+                loop.call_soon_threadsafe(stop)
+                if callable(before):
+                    before(received, frame)
+
+            signal.signal(number, handler)
+
+
+def build_application(*, lane: bool) -> Any:
+    """Return an application; without the lane DRF answers all of REST."""
+    endpoint = McpEndpoint(server.build())
+    return ProtocolTypeRouter(
+        {
+            "http": Front(Switch(endpoint, has_lane=lane)),
+            "websocket": URLRouter([]),
+            "lifespan": Lifespan(endpoint),
+        }
+    )
+
+
+application = build_application(lane=settings.API_LANE)

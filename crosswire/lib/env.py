@@ -1,0 +1,86 @@
+"""Settings from the environment: typed, `NAME_FILE` for secrets, a generated secret kept in `var/` on defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+read = environ.Env()
+
+
+def secret(name: str, default: str = "") -> str:
+    """Return a secret from `NAME` or from the file that `NAME_FILE` names.
+
+    Raises: ImproperlyConfigured when the file cannot be read.
+    """
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name, default)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as problem:
+        raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {problem.strerror}") from problem
+
+
+def public_url(name: str, default: str) -> str:
+    """Return an `http(s)://host[:port]` address without a trailing slash.
+
+    Raises: ImproperlyConfigured when it is anything else.
+    """
+    value = os.environ.get(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+        raise ImproperlyConfigured(f"{name}={value!r} must look like https://bus.example.com, without a path")
+    return value
+
+
+def port(name: str, default: int) -> int:
+    """Return a TCP port. Raises: ImproperlyConfigured for anything that is none."""
+    value = os.environ.get(name, str(default))
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise ImproperlyConfigured(f"{name}={value!r} is no port number")
+    return int(value)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address can only mean this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder only its owner can enter and return it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    private_folder(path.parent)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(text)
+    draft.replace(path)
+
+
+def generated_secret(path: Path) -> str:
+    """Return the secret kept in a file, made on first use."""
+    try:
+        kept = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        kept = ""
+    if not kept:
+        kept = secrets.token_urlsafe(48)
+        write_private(path, kept)
+    return kept

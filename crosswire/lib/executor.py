@@ -1,0 +1,56 @@
+"""Where database work of the asynchronous surfaces runs: one bounded pool of threads per process.
+
+Outside Django's request cycle nobody closes a broken connection, so this does. A thread keeps its connection
+between jobs; a restart of the database is noticed before the next job by a look at the socket (no statement).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import select
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def pool() -> ThreadPoolExecutor:
+    """Return this process's pool, made on first use (so after a server's fork)."""
+    global _pool  # noqa: PLW0603 - one pool a process
+    if _pool is None:
+        _pool = ThreadPoolExecutor(settings.EXECUTOR_THREADS, thread_name_prefix="crosswire-db")
+    return _pool
+
+
+async def run[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run sync database work on the pool and return its result; context variables are carried over."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(pool(), context.run, _job, work, args, kwargs)
+
+
+def _job(work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    _drop_if_dead()
+    try:
+        return work(*args, **kwargs)
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        raise
+
+
+def _drop_if_dead() -> None:
+    """Close the thread's connection when its socket has something to say while idle: a server that went away."""
+    raw = connection.connection
+    if raw is None or connection.vendor != "postgresql":
+        return
+    try:
+        poll = select.poll()
+        poll.register(raw.fileno(), select.POLLIN)
+        if raw.closed or poll.poll(0):
+            connection.close()
+    except (OSError, ValueError, DatabaseError, InterfaceError):
+        connection.close()

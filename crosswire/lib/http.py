@@ -1,0 +1,158 @@
+"""HTTP below Django: what the ASGI surfaces share. Keys, bodies, answers, origins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import orjson
+from django.conf import settings
+
+from crosswire.lib.env import is_loopback
+from crosswire.lib.errors import CrossWireError, invalid
+
+type Scope = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+type App = Callable[[Scope, Receive, Send], Awaitable[None]]
+type HeaderList = list[tuple[bytes, bytes]]
+
+MOST_QUERY_FIELDS = 50
+SECURITY_HEADERS: HeaderList = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """Return a request header, "" when it is not there."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def take_key(scope: Scope) -> tuple[str, Scope]:
+    """Return the key of a request ("" for none) and the request without it in its query string.
+
+    In this order: `Authorization: Bearer`, `X-API-Key`, `X-Auth-Token`, `?api_key=`.
+    """
+    authorization = header(scope, b"authorization")
+    scheme, _, credentials = authorization.partition(" ")
+    key = credentials.strip() if scheme.lower() == "bearer" else ""
+    key = key or header(scope, b"x-api-key").strip() or header(scope, b"x-auth-token").strip()
+    if b"api_key" not in scope["query_string"]:
+        return key, scope
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    key = key or next((value for name, value in pairs if name == "api_key"), "")
+    rest = urlencode([pair for pair in pairs if pair[0] != "api_key"], encoding="latin-1")
+    return key, {**scope, "query_string": rest.encode("latin-1")}
+
+
+def query(scope: Scope) -> dict[str, str]:
+    """Return the query string's fields; a blank one is as good as left out.
+
+    Raises: CrossWireError `invalid_input` for too many fields or what is no UTF-8.
+    """
+    raw = scope["query_string"]
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=False, max_num_fields=MOST_QUERY_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise invalid("The query string must be URL-encoded UTF-8 with at most 50 fields.") from None
+    return dict(pairs)
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """Return a request's body. Raises: CrossWireError `too_large`; ConnectionError when the client hung up."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client hung up")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return a body that is a JSON object. Raises: CrossWireError `invalid_input`."""
+    try:
+        value = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError:
+        raise invalid("The body is not valid JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise invalid("The body must be a JSON object.")
+    return value
+
+
+async def reply_json(send: Send, status: int, value: Any, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with JSON."""
+    body = orjson.dumps(value)
+    head = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *SECURITY_HEADERS,
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def reply_refusal(send: Send, refusal: CrossWireError) -> None:
+    """Answer with a refusal in the product's error shape."""
+    await reply_json(send, refusal.status, refusal.as_dict(), refusal_headers(refusal))
+
+
+def refusal_headers(refusal: CrossWireError) -> HeaderList:
+    """Return what a refusal says in headers: RFC 9110 Retry-After, RFC 6750 WWW-Authenticate."""
+    headers: HeaderList = []
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    if refusal.status == 401:  # noqa: PLR2004 - HTTP's own number
+        headers.append((b"www-authenticate", b'Bearer realm="CrossWire", error="invalid_token"'))
+    return headers
+
+
+def is_allowed_host(host: str) -> bool:
+    """Return whether a Host header names this installation; the port does not matter."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return name.lower() in settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS
+
+
+def is_allowed_origin(origin: str) -> bool:
+    """Return whether a browser page of that origin may call us: our own, a configured one, on defaults a local one."""
+    if origin == settings.PUBLIC_URL or origin in settings.CORS_ORIGINS or "*" in settings.CORS_ORIGINS:
+        return True
+    try:
+        return not settings.IS_PRODUCTION and is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:
+        return False
+
+
+def cors_headers(origin: str) -> HeaderList:
+    """Return what lets an allowed origin's page read the answer. Keys go in a header, so no cookies are allowed."""
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"mcp-session-id, www-authenticate, retry-after, x-request-id"),
+        (b"vary", b"origin"),
+    ]
+
+
+PREFLIGHT_HEADERS: HeaderList = [
+    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, accept, x-api-key, x-auth-token, mcp-protocol-version, mcp-session-id, "
+        b"mcp-method, mcp-name, last-event-id",
+    ),
+    (b"access-control-max-age", b"600"),
+    (b"content-length", b"0"),
+]

@@ -1,0 +1,140 @@
+"""Start everything in one process: the embedded default behind `make run`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from daphne.server import Server
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connections, transaction
+from twisted.internet import reactor
+
+from accounts import principals, services
+from accounts.models import Workspace
+from crosswire.asgi import application
+from crosswire.lib import env
+from crosswire.lib.errors import CrossWireError
+
+HOST = "127.0.0.1"
+DEMO = "demo"
+STOP_SECONDS = 4.0
+
+BANNER = """\
+CrossWire listens on {url}  (Ctrl-C ends it)
+
+API key of the workspace "{workspace}" (also in {key_file}):
+  {key}
+
+Connect Claude Code:
+  claude mcp add --transport http crosswire {url}/mcp --header "Authorization: Bearer {key}"
+
+Send a message:
+  curl -s {url}/api/messages -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
+-d '{{"channel":"general","sender":"me","content":"hello"}}'
+"""
+
+
+class Command(BaseCommand):
+    """`run` migrates, makes a demo workspace on the first start and serves until Ctrl-C or SIGTERM."""
+
+    help = "Start CrossWire on this machine, with a demo workspace; PORT chooses the port."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Take the port first, so that a second server fails before it touches anything."""
+        if settings.IS_PRODUCTION:
+            raise CommandError(
+                f"`run` serves this machine alone, and PUBLIC_URL is {settings.PUBLIC_URL}: start the processes of the "
+                "Procfile instead, or unset PUBLIC_URL."
+            )
+        with take_port(settings.PORT) as listener:
+            try:
+                call_command("migrate", interactive=False, verbosity=0)
+                key = demo_key(demo_key_file())
+            except OperationalError as problem:
+                raise CommandError(f"The database does not answer: {problem}") from problem
+            except CrossWireError as refusal:
+                raise CommandError(f"No key for the demo workspace: {refusal.message}") from refusal
+            connections.close_all()
+            self.serve(listener, key)
+
+    def serve(self, listener: socket.socket, key: str) -> None:
+        """Answer requests until a signal comes; the banner is printed once the port accepts connections."""
+        try:
+            listener.listen(1024)
+        except OSError as problem:
+            raise CommandError(port_taken(settings.PORT, problem)) from problem
+        reactor.addSystemEventTrigger("before", "shutdown", end_soon)
+        # No action_logger: Daphne's access log would show ?api_key=.
+        Server(
+            application,
+            endpoints=[f"fd:fileno={listener.fileno()}"],
+            server_name="",
+            ready_callable=lambda: self.announce(key),
+        ).run()
+
+    def announce(self, key: str) -> None:
+        """Print where CrossWire is and two commands that work as they stand."""
+        banner = BANNER.format(url=settings.PUBLIC_URL, workspace=DEMO, key=key, key_file=shown(demo_key_file()))
+        self.stdout.write(banner)
+        self.stdout.flush()
+
+
+def take_port(port: int) -> socket.socket:
+    """Return a socket bound to the port. Raises: CommandError when another program has it."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as problem:
+        listener.close()
+        raise CommandError(port_taken(port, problem)) from problem
+    return listener
+
+
+def port_taken(port: int, problem: OSError) -> str:
+    """Return what to tell somebody whose port could not be had."""
+    return f"Port {port} cannot be used ({problem.strerror}). Choose another one, for instance: PORT=8321 make run"
+
+
+def demo_key_file() -> Path:
+    """Return where the demo workspace's key is kept."""
+    return Path(settings.VAR_DIR) / "demo_key"
+
+
+def demo_key(kept_in: Path) -> str:
+    """Return a key of the demo workspace that works: the kept one, else a new one, which is then kept."""
+    kept = kept_in.read_text(encoding="utf-8", errors="replace").strip() if kept_in.is_file() else ""
+    if kept and is_known(kept):
+        return kept
+    with transaction.atomic():
+        workspace = Workspace.objects.filter(name=DEMO).order_by("pk").first()
+        _, key = services.create_key(workspace or services.create_workspace(DEMO, "pro"), "made by `make run`")
+    env.write_private(kept_in, key)
+    return key
+
+
+def is_known(key: str) -> bool:
+    """Return whether the database still has this key, as it will not after its file was deleted."""
+    try:
+        principals.authenticate(key)
+    except CrossWireError as refusal:
+        return refusal.code != "unauthorized"
+    return True
+
+
+def shown(path: Path) -> Path:
+    """Return the path as somebody in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def end_soon() -> None:
+    """Leave after a few seconds even if a request will not end; nothing acknowledged can be lost by that."""
+    deadline = threading.Timer(STOP_SECONDS, os._exit, (0,))
+    deadline.daemon = True
+    deadline.start()

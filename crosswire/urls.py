@@ -1,0 +1,15 @@
+"""What Django answers: the pages, the operators' console, and REST for whatever the lane does not know."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from bus.rest import drf
+from crosswire import views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("api/", include(drf.urlpatterns())),
+    path("admin/", admin.site.urls),
+]
+handler404 = "crosswire.views.handler404"
+handler500 = "crosswire.views.handler500"

@@ -1,0 +1,178 @@
+"""Real servers for tests: uvicorn in a thread of this process, or uvicorn or Daphne in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import httpx2
+import uvicorn
+
+from tests.support.homes import ROOT, Home
+from tests.support.processes import end, finish, free_port, spawn, tail, wait_until
+
+type Program = Literal["uvicorn", "daphne"]
+
+APPLICATION = "crosswire.asgi:application"
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ThreadServer:
+    """A server in a thread of this process."""
+
+    url: str
+
+
+@contextmanager
+def thread_server(app: Any) -> Iterator[ThreadServer]:
+    """Serve an ASGI app on a free loopback port, with an event loop and lifespan of its own."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    port = listener.getsockname()[1]
+    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name=f"server-{port}", daemon=True)
+    thread.start()
+    try:
+        wait_until(
+            lambda: server.started or not thread.is_alive(), START_SECONDS, lambda: "The thread server does not start."
+        )
+        if not server.started:
+            raise RuntimeError("The thread server ended while it started; its log is in the test's output.")
+        yield ThreadServer(f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join(STOP_SECONDS)
+        listener.close()
+    assert not thread.is_alive(), "The thread server does not end."
+
+
+class ServerProcess:
+    """A server in its own process, as an operator starts it; several may share a home.
+
+    `arguments` go to the command line, `env` over the home's environment.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        program: Program = "uvicorn",
+        *,
+        app: str = APPLICATION,
+        arguments: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.home = home
+        self.program = program
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_file = home.folder / f"{program}-{self.port}.log"
+        self._command = [sys.executable, "-m", program, *_options(program, self.port), *arguments, app]
+        self._environment = home.environment({"PORT": str(self.port), **(env or {})})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None, "The server was not started."
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Everything the server wrote to its standard output and error."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""
+
+    def start(self) -> Self:
+        """Start the server, again after it ended, and wait until `/health` is 200.
+
+        Raises: RuntimeError with the end of its log when it ends or stays silent instead.
+        """
+        assert not self.is_running, "The server runs already."
+        self._process = spawn(self._command, self.log_file, env=self._environment, cwd=ROOT)
+        try:
+            wait_until(
+                lambda: not self.is_running or self.is_healthy(),
+                START_SECONDS,
+                lambda: f"No 200 from /health within {START_SECONDS:g} s.",
+            )
+        except TimeoutError as silence:
+            self.kill()
+            raise RuntimeError(f"{silence}\n{tail(self.log_file)}") from None
+        if not self.is_running:
+            raise RuntimeError(f"The server ended while it started.\n{tail(self.log_file)}")
+        return self
+
+    def is_healthy(self) -> bool:
+        """Whether `/health` answers 200 now."""
+        try:
+            return httpx2.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def stop(self, within_seconds: float = STOP_SECONDS) -> float:
+        """Send SIGTERM and return how many seconds the server took to end.
+
+        Raises: TimeoutError when it had to be killed.
+        """
+        assert self._process is not None, "The server was not started."
+        return end(self._process, signal.SIGTERM, within_seconds)
+
+    def kill(self) -> None:
+        """End the server at once with SIGKILL; nothing to do when it has ended."""
+        if self._process is not None:
+            end(self._process, signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self if self.is_running else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+def _options(program: Program, port: int) -> list[str]:
+    if program == "daphne":
+        return ["-b", "127.0.0.1", "-p", str(port)]
+    return ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "5"]
+
+
+def manage(home: Home, *arguments: str, within_seconds: float = 60) -> str:
+    """Run `manage.py` in a home and return what it printed. Raises: RuntimeError when it fails."""
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    done = finish(command, within_seconds, env=home.environment(), cwd=ROOT)
+    if done.returncode != 0:
+        raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def create_workspace(home: Home, name: str = "acme", plan: str = "unlimited") -> str:
+    """Make a workspace in a home the way an operator does and return its key."""
+    answer = json.loads(manage(home, "create_workspace", name, "--plan", plan, "--json"))
+    return str(answer["api_key"])
+
+
+def move_clock(home: Home, by: timedelta) -> None:
+    """Move the clock of every server process of a home; repeated moves add up."""
+    before = float(home.clock_file.read_text(encoding="ascii")) if home.clock_file.exists() else 0.0
+    draft = Path(f"{home.clock_file}.{os.getpid()}")
+    draft.write_text(str(before + by.total_seconds()), encoding="ascii")
+    draft.replace(home.clock_file)
