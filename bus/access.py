@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import F, QuerySet
 
 from accounts.principals import Principal
-from bus import retention
+from bus import presence, retention
 from bus.models import Channel, Counters, Instance, Message, SharedItem, Wait
 from crosswire.lib import clock
 from crosswire.lib.errors import not_found
@@ -66,5 +66,8 @@ def expired_shared_items(principal: Principal) -> QuerySet[SharedItem]:
 
 
 def open_waits(principal: Principal) -> QuerySet[Wait]:
-    """Return the caller's waits that are under way."""
-    return Wait.objects.filter(workspace=principal.workspace_id, ended_at=None, until__gt=clock.now())
+    """Return the caller's waits that are under way; a dead process's are not."""
+    now = clock.now()
+    return Wait.objects.filter(
+        workspace=principal.workspace_id, ended_at=None, until__gt=now, seen_at__gt=now - presence.WAIT_ALIVE
+    )

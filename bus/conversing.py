@@ -37,7 +37,9 @@ async def wait_for_reply(
     minutes = BLOCKING_MINUTES if max_wait_minutes is None else max_wait_minutes
     wanted = max(timeout_seconds, minutes * 60) if persistent else timeout_seconds
     seconds = min(wanted, clients.ceiling(principal.client))
-    asked = _asked(principal, channel, name, after_id, WAITED_LIMIT, Wait.Kind.BLOCKING, seconds, role)
+    asked = _asked(
+        principal, channel, name, seconds, after_id=after_id, limit=WAITED_LIMIT, kind=Wait.Kind.BLOCKING, role=role
+    )
     found, why, waited = await _wait_on_channel(asked, progress)
     if found is not None and any(message["message_type"] == "done" for message in found["messages"]):
         why = "done"
@@ -69,7 +71,7 @@ async def check_messages(
         )
     name = principal.speaks_for("instance_id", instance_id)
     seconds = min(wait, clients.REST_SECONDS)
-    asked = _asked(principal, channel, name, after_id, limit, Wait.Kind.LISTENER, seconds)
+    asked = _asked(principal, channel, name, seconds, after_id=after_id, limit=limit)
     found, why, _ = await _wait_on_channel(asked, progress)
     answer = found or reading.empty()
     answer["ended"] = why
@@ -91,7 +93,7 @@ async def inbox(
     principal.must_write()
     name = principal.speaks_for("instance_id", instance_id)
     seconds = min(wait, clients.ceiling(principal.client))
-    asked = _asked(principal, "", name, None, limit, Wait.Kind.LISTENER, seconds)
+    asked = _asked(principal, "", name, seconds, limit=limit)
 
     async def look(waiter: waiting.Waiter) -> Inbox | None:
         found = await executor.run(waits.look_into_inbox, asked, waiter.token, ack)
@@ -108,13 +110,24 @@ def _asked(
     principal: Principal,
     channel: str,
     name: str | None,
-    after_id: int | None,
-    limit: int,
-    kind: Wait.Kind,
     seconds: float,
+    *,
+    limit: int,
+    after_id: int | None = None,
+    kind: Wait.Kind = Wait.Kind.LISTENER,
     role: str = "active",
 ) -> waits.Asked:
-    return waits.Asked(principal, channel, name, after_id, limit, kind.value, role, seconds, waiting.PROCESS)
+    return waits.Asked(
+        principal=principal,
+        channel=channel,
+        instance=name,
+        after_id=after_id,
+        limit=limit,
+        kind=kind.value,
+        role=role,
+        seconds=seconds,
+        process=waiting.PROCESS,
+    )
 
 
 async def _wait_on_channel(asked: waits.Asked, progress: Any) -> tuple[Messages | None, str, float]:

@@ -34,7 +34,11 @@ def confirm(place: Place, up_to: int) -> Place:
 
 def names_pending(place: Place, after_id: int | None) -> bool:
     """Return whether an `after_id` lies in the pending answer, and so may confirm it if it is one of its ids."""
-    return after_id is not None and place.pending_shown is not None and (place.shown_to or 0) < after_id <= place.pending_shown
+    return (
+        after_id is not None
+        and place.pending_shown is not None
+        and (place.shown_to or 0) < after_id <= place.pending_shown
+    )
 
 
 def settle(place: Place, after_id: int | None, *, is_held: bool) -> Place:

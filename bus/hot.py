@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from bus import presence
+
 UNREAD_CHANNELS = 5
 _COUNTED = 200
 
@@ -19,7 +21,8 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Run a statement and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, [_to_db(value) for value in params])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def execute(sql: str, params: Sequence[Any]) -> None:
@@ -94,7 +97,7 @@ SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST}
    AND (c.id IS NULL OR c.name = %s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))
  ORDER BY CASE WHEN c.name = %s THEN 0 ELSE 1 END, c.last_number DESC
  LIMIT %s
-"""
+"""  # noqa: S608 - built from constants
 
 
 def standing(
@@ -109,7 +112,7 @@ def standing(
     )
     if not rows:
         return None
-    places = [Place(*row[4:13], moment(row[13]), min(row[14], 100)) for row in rows if row[4] is not None]
+    places = [Place._make((*row[4:13], moment(row[13]), min(row[14], 100))) for row in rows if row[4] is not None]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
     head = rows[0]
@@ -136,7 +139,7 @@ _MESSAGE = "number, sender, content, message_type, in_reply_to, created_at, repl
 
 
 def _row(raw: tuple[Any, ...]) -> Row:
-    return Row(*raw[:5], moment(raw[5]), raw[6], bool(raw[7]), raw[8])  # type: ignore[arg-type]  # created_at is not null
+    return Row._make((*raw[:5], moment(raw[5]), raw[6], bool(raw[7]), raw[8]))
 
 
 def channel_id(workspace_id: int, name: str) -> int | None:
@@ -174,11 +177,11 @@ def is_by_another(workspace_id: int, channel_id: int, number: int, reader: str) 
 def unread(workspace_id: int, channel_id: int, floor: int, reader: str) -> int:
     """Return how many messages of others lie above a number, among the next 200 rows; 100 for more than 99."""
     rows = fetch(
-        "SELECT count(*) FROM (SELECT sender FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number > %s"  # noqa: S608
-        f" ORDER BY number LIMIT {_COUNTED}) AS following WHERE sender <> %s",
+        "SELECT count(*) FROM (SELECT sender FROM bus_message WHERE workspace_id = %s AND channel_id = %s"  # noqa: S608
+        f" AND number > %s ORDER BY number LIMIT {_COUNTED}) AS following WHERE sender <> %s",
         [workspace_id, channel_id, floor, reader],
     )
-    return min(rows[0][0], 100)
+    return min(int(rows[0][0]), 100)
 
 
 _BIGGER = "CASE WHEN excluded.{0} > bus_cursor.{0} THEN excluded.{0} ELSE bus_cursor.{0} END"
@@ -230,8 +233,9 @@ def waiting_count(workspace_id: int, channels: Iterable[str], now: datetime) -> 
     names = list(channels)
     rows = fetch(
         "SELECT channel_name, count(DISTINCT instance_id) FROM bus_wait WHERE workspace_id = %s AND ended_at IS NULL"  # noqa: S608
-        f" AND until > %s AND channel_name IN ({', '.join(['%s'] * len(names))}) GROUP BY channel_name",
-        [workspace_id, now, *names],
+        f" AND until > %s AND seen_at > %s AND channel_name IN ({', '.join(['%s'] * len(names))})"
+        " GROUP BY channel_name",
+        [workspace_id, now, now - presence.WAIT_ALIVE, *names],
     )
     return dict(rows)
 

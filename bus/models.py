@@ -114,7 +114,9 @@ class Message(Owned):
         indexes = (
             models.Index(fields=["workspace", "created_at", "number"], name="message_by_time"),
             models.Index(
-                fields=["workspace", "in_reply_to"], name="message_replies", condition=models.Q(in_reply_to__isnull=False)
+                fields=["workspace", "in_reply_to"],
+                name="message_replies",
+                condition=models.Q(in_reply_to__isnull=False),
             ),
         )
 
@@ -132,7 +134,9 @@ class Instance(Owned):
     created_at = models.DateTimeField(default=clock.now)
     last_seen_at = models.DateTimeField(default=clock.now)
     left_at = models.DateTimeField(null=True, blank=True, help_text="Unregistered or gone; null while present.")
-    released_at = models.JSONField(default=dict, blank=True, help_text="Channel id → last_seq of its last mutual-wait release.")
+    released_at = models.JSONField(
+        default=dict, blank=True, help_text="Channel id → last_seq of its last mutual-wait release."
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["workspace", "name"], name="instance_name"),)
@@ -227,7 +231,9 @@ class Wait(Owned):
 
     class Meta:
         indexes = (
-            models.Index(fields=["workspace", "channel_name"], name="wait_by_channel", condition=models.Q(ended_at=None)),
+            models.Index(
+                fields=["workspace", "channel_name"], name="wait_by_channel", condition=models.Q(ended_at=None)
+            ),
             models.Index(fields=["process"], name="wait_by_process", condition=models.Q(ended_at=None)),
         )
 

@@ -7,16 +7,19 @@ returns plain data or raises CrossWireError; each surface turns that into its ow
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, InterfaceError
+from psycopg_pool import PoolTimeout
 from pydantic import TypeAdapter, ValidationError
 
 from accounts.principals import Principal
 from bus import calls, conversing, params, results, sending
+from bus.params import Params
 from bus.services import channels, identity, instances, messages, reading, search, shared
 from crosswire.lib import executor
 from crosswire.lib.errors import CrossWireError, unavailable
@@ -26,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Http:
-    """Where an operation is on REST, below /api. `aliases` are REST names of arguments; `params` has REST's own ones."""
+    """Where an operation is on REST, below /api. `aliases` are REST's names of arguments, `params` its own ones."""
 
     method: str
     path: str
     aliases: Mapping[str, str] = field(default_factory=dict)
-    params: type[params.Params] | None = None
+    params: type[Params] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Operation:
     """
 
     name: str
-    params: type[params.Params]
+    params: type[Params]
     result: Any
     service: Callable[..., Any] | None
     title: str
@@ -61,13 +64,15 @@ class Operation:
         """Return what a model reads."""
         return " ".join((self.params.__doc__ or "").split())
 
-    def validate(self, arguments: Mapping[str, Any], model: type[params.Params] | None = None) -> dict[str, Any]:
+    def validate(self, arguments: Mapping[str, Any], model: type[Params] | None = None) -> dict[str, Any]:
         """Return the arguments as the service takes them; null is as good as left out.
 
         Raises: CrossWireError `invalid_input`, naming every argument that is wrong and never its value.
         """
         model = model or self.params
-        given = {name: value for name, value in arguments.items() if value is not None or name not in model.model_fields}
+        given = {
+            name: value for name, value in arguments.items() if value is not None or name not in model.model_fields
+        }
         try:
             valid = model.model_validate(given)
         except ValidationError as problem:
@@ -113,16 +118,14 @@ class Operation:
         return TypeAdapter(self.result).json_schema(mode="serialization")
 
 
-class _database_errors:  # noqa: N801 - used as a statement
-    """Turns a database that is away or busy into `unavailable`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
-        if isinstance(problem, DatabaseError | InterfaceError) or type(problem).__name__ == "PoolTimeout":
-            logger.error("database_error", exc_info=problem)
-            raise unavailable("The database is away or busy; try again.") from problem
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """Turn a database that is away or busy into `unavailable`."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError, PoolTimeout) as problem:
+        logger.exception("database_error")
+        raise unavailable("The database is away or busy; try again.") from problem
 
 
 def invalid_arguments(operation: Operation, problem: ValidationError) -> CrossWireError:

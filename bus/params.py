@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,7 +22,7 @@ def _clamp(least: int, most: int) -> BeforeValidator:
                 value = float(value) if "." in value or "e" in value.lower() else int(value)
             except ValueError:
                 return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+        if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
             return max(least, min(most, value))
         return value
 
@@ -69,7 +70,9 @@ class Params(BaseModel):
 class Register(Params):
     """Join the bus under a name, or come back as it. Answers with channels, instances and your unread counts."""
 
-    instance_id: InstanceId = Field(default="", validate_default=False, description="Your name here, such as api-expert")
+    instance_id: InstanceId = Field(
+        default="", validate_default=False, description="Your name here, such as api-expert"
+    )
     description: Description = Field(default="", description="What you know or work on")
     client: Annotated[str, Field(max_length=120), _line("client", 120, 0)] = ""
     takeover: bool = Field(default=False, description="End the open wait of another client under this name")

@@ -55,7 +55,7 @@ async def _store(batch: list[_Waiting]) -> None:
     """Store a batch and answer everybody in it, whatever happens."""
     try:
         outcomes = await executor.run(messages.send_many, [draft for draft, _ in batch])
-    except messages.StoreFailed as failure:
+    except messages.StoreError as failure:
         if not failure.is_uncertain and len(batch) > 1:
             for each in batch:  # nothing of it was stored: one by one, so that the one at fault fails alone
                 await _store([each])
@@ -78,4 +78,4 @@ async def _store(batch: list[_Waiting]) -> None:
 def _refuse(batch: list[_Waiting], problem: BaseException) -> None:
     for _, answer in batch:
         if not answer.done():
-            answer.set_exception(problem if isinstance(problem, Exception) else messages.StoreFailed(is_uncertain=True))
+            answer.set_exception(problem if isinstance(problem, Exception) else messages.StoreError(is_uncertain=True))

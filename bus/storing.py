@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from accounts.principals import Principal
-from bus import retention
+from bus import presence, retention
 from bus.hot import Place, execute, fetch, moment, move_cursor, values
 from crosswire.lib.errors import CrossWireError
-
-TOUCHED_EVERY = timedelta(seconds=15)
-HOLDS_PLACE = timedelta(minutes=30)
 
 
 class Counted(NamedTuple):
@@ -85,11 +82,11 @@ class SenderState:
 
     def holds_place(self, now: datetime) -> bool:
         """Whether it was seen within the time that keeps a place."""
-        return self.is_present and self.last_seen_at is not None and self.last_seen_at >= now - HOLDS_PLACE
+        return self.is_present and self.last_seen_at is not None and self.last_seen_at >= now - presence.HOLDS_PLACE
 
     def wrote(self, now: datetime, client: str) -> None:
         """Note the sign of life."""
-        if not self.is_present or self.last_seen_at is None or self.last_seen_at < now - TOUCHED_EVERY:
+        if not self.is_present or self.last_seen_at is None or self.last_seen_at < now - presence.TOUCHED_EVERY:
             self.last_seen_at, self.is_present, self.is_changed = now, True, True
             self.client = self.client or client
 
@@ -158,12 +155,20 @@ def facts(workspace_id: int, pairs: set[tuple[str, str]]) -> Facts:
         channel, sender = row[:2]
         if row[2] is not None and channel not in channels:
             channels[channel] = ChannelState(
-                row[2], channel, row[3] is not None, row[4] is not None, *row[5:9], moment(row[9])
+                pk=row[2],
+                name=channel,
+                is_paused=row[3] is not None,
+                is_archived=row[4] is not None,
+                last_seq=row[5],
+                last_number=row[6],
+                last_sender=row[7],
+                last_other=row[8],
+                last_message_at=moment(row[9]),
             )
         if row[10] is not None and sender not in senders:
             senders[sender] = SenderState(row[10], sender, row[11], moment(row[12]), row[13] is None, row[14])
         if row[16] is not None:
-            places[channel, sender] = Place(row[2], channel, 0, *row[15:21], moment(row[21]), 0)
+            places[channel, sender] = Place._make((row[2], channel, 0, *row[15:21], moment(row[21]), 0))
     return channels, senders, places
 
 
@@ -190,6 +195,7 @@ def write(
     workspace_id: int,
     counters: Counted,
     stored: Sequence[NewMessage],
+    *,
     keys: Sequence[Remembered],
     people: dict[str, SenderState],
     moved: Sequence[tuple[str, Place]],
@@ -211,7 +217,8 @@ def write(
     if keys:
         _write_keys(workspace_id, keys)
     execute(
-        "UPDATE bus_counters SET last_number = %s, last_at = %s, month = %s, month_messages = %s WHERE workspace_id = %s",
+        "UPDATE bus_counters SET last_number = %s, last_at = %s, month = %s, month_messages = %s"
+        " WHERE workspace_id = %s",
         [counters.last_number, counters.last_at, counters.month, counters.month_messages, workspace_id],
     )
 
@@ -278,7 +285,8 @@ def _write_usage(workspace_id: int, stored: Sequence[NewMessage], now: datetime)
         count[new.sender] = count.get(new.sender, 0) + 1
     execute(
         f"INSERT INTO accounts_usageday (workspace_id, day, instance, messages) VALUES {values(len(count), 4)}"  # noqa: S608
-        " ON CONFLICT (workspace_id, day, instance) DO UPDATE SET messages = accounts_usageday.messages + excluded.messages",
+        " ON CONFLICT (workspace_id, day, instance)"
+        " DO UPDATE SET messages = accounts_usageday.messages + excluded.messages",
         [value for sender, messages in count.items() for value in (workspace_id, now.date(), sender, messages)],
     )
 

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crosswire.settings")
 
 from django.core.asgi import get_asgi_application
 
-_django = get_asgi_application()  # django.setup() before anything that imports models
+_django: Any = get_asgi_application()  # django.setup() before anything that imports models
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
@@ -42,18 +42,25 @@ class Front:
         """Refuse early or pass on."""
         watch_for_stop()
         answer = _with_headers(send, [(b"x-request-id", secrets.token_hex(8).encode())])
-        if scope["path"] != health.PATH and not http.is_allowed_host(http.header(scope, b"host")):
-            return await http.reply_refusal(answer, CrossWireError("bad_host", "This is not the host you named."))
         origin = http.header(scope, b"origin")
-        if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")):
-            if not http.is_allowed_origin(origin):
-                refusal = CrossWireError("bad_origin", "Pages of this origin may not call; see CORS_ORIGINS.")
-                return await http.reply_refusal(answer, refusal)
+        if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and http.is_allowed_origin(origin):
             answer = _with_headers(answer, http.cors_headers(origin))
-            if scope["method"] == "OPTIONS" and http.header(scope, b"access-control-request-method"):
-                await answer({"type": "http.response.start", "status": 204, "headers": http.PREFLIGHT_HEADERS})
-                return await answer({"type": "http.response.body", "body": b""})
-        await self.app(scope, receive, answer)
+        if refusal := _refusal(scope, origin):
+            await http.reply_refusal(answer, refusal)
+        elif origin and scope["method"] == "OPTIONS" and http.header(scope, b"access-control-request-method"):
+            await answer({"type": "http.response.start", "status": 204, "headers": http.PREFLIGHT_HEADERS})
+            await answer({"type": "http.response.body", "body": b""})
+        else:
+            await self.app(scope, receive, answer)
+
+
+def _refusal(scope: http.Scope, origin: str) -> CrossWireError | None:
+    """Return why a request goes no further: its Host is not ours, or a page that may not has sent it."""
+    if scope["path"] != health.PATH and not http.is_allowed_host(http.header(scope, b"host")):
+        return CrossWireError("bad_host", "This is not the host you named.")
+    if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and not http.is_allowed_origin(origin):
+        return CrossWireError("bad_origin", "Pages of this origin may not call; see CORS_ORIGINS.")
+    return None
 
 
 def _with_headers(send: http.Send, headers: http.HeaderList) -> http.Send:
@@ -82,7 +89,7 @@ class Switch:
         elif self.has_lane and path.startswith(rest_lane.PREFIX) and (known := rest_lane.route(scope)):
             await rest_lane.serve(*known, scope, receive, send)
         else:
-            await _django(scope, receive, send)  # type: ignore[arg-type]  # Django's own protocol types
+            await _django(scope, receive, send)
 
 
 class Lifespan:
@@ -124,7 +131,7 @@ def watch_for_stop() -> None:
     _is_watching = True
     reactor = sys.modules.get("twisted.internet.reactor")
     if reactor is not None and getattr(reactor, "running", False):
-        reactor.addSystemEventTrigger("before", "shutdown", stop)  # type: ignore[attr-defined]
+        reactor.addSystemEventTrigger("before", "shutdown", stop)
         return
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

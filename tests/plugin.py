@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 from tests.support.databases import CannotStart
@@ -31,6 +34,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         raise pytest.UsageError(str(problem)) from None
     early_config.stash[RUN] = run
     early_config.add_cleanup(run.leave)
+    if run.is_ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` and CI send it: clean up as on Ctrl-C
     run.home.enter()
 
 

@@ -176,6 +176,21 @@ def test_no_key_is_refused_on_every_surface(call: Surface) -> None:
     assert "www-authenticate" in refusal.headers
 
 
+def test_the_servers_statements_are_counted_on_every_surface(
+    call: Surface, alice: Caller, statements: Callable[..., Any]
+) -> None:
+    call.ok(alice, "check_messages", channel="general")
+    with statements() as ran:
+        call.ok(alice, "check_messages", channel="general")
+    assert 0 < len(ran) < 50, str(ran)
+
+
+@pytest.mark.django_db
+def test_a_test_may_still_ask_for_a_transaction_that_is_rolled_back(make_workspace: MakeWorkspace) -> None:
+    assert connection.in_atomic_block
+    assert make_workspace().workspace.pk
+
+
 def test_calls_can_run_beside_each_other(call: Surface, alice: Caller) -> None:
     answers = [call.start(alice, "send_message", sender=f"s{n}", content="x") for n in range(8)]
     numbers = [answer.result(30)["id"] for answer in answers]  # type: ignore[index] # a refusal fails here as well

@@ -16,9 +16,9 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from bus import calls
+from accounts.principals import Principal
+from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
-from bus.rest.lane import identify, unexpected
 from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError
 
@@ -86,27 +86,43 @@ class McpEndpoint:
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         """Answer one request."""
         try:
-            principal, scope = await identify(scope)
-            if scope["method"] != "POST":  # stateless: the SDK would hold a GET open for ever, silent
-                refusal = CrossWireError("method_not_allowed", "This endpoint takes POST alone.")
-                return await http.reply_json(send, 405, refusal.as_dict(), [(b"allow", b"POST")])
+            principal, scope = await callers.identify(scope)
+            _require_post(scope)
             body = await _body(receive)
         except CrossWireError as refusal:
-            return await http.reply_refusal(send, refusal)
+            await http.reply_refusal(
+                send, refusal, [(b"allow", b"POST")] if refusal.code == "method_not_allowed" else []
+            )
         except ConnectionError:
-            return None
-        except Exception:
-            return await http.reply_refusal(send, unexpected("mcp"))
-        token = AccessToken(
-            token="-", client_id=principal.credential, scopes=["crosswire"], subject=str(principal.workspace_id)
-        )
-        scope = {**scope, PRINCIPAL: principal, "user": AuthenticatedUser(token), "state": {}}
+            return
+        except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
+            await http.reply_refusal(send, callers.unexpected("mcp", problem))
+        else:
+            await self._exchange(_with_caller(scope, principal), _Exchange(body, receive, send))
+
+    async def _exchange(self, scope: http.Scope, exchange: _Exchange) -> None:
         managers = await self.ready()
         manager = managers.streaming if _takes_streams(scope) else managers.json
         async with calls.under_way() as call:
-            exchange = _Exchange(body, receive, send)
             await manager.handle_request(scope, exchange.receive, exchange.send)
             call.is_broken = exchange.is_broken
+
+
+def _require_post(scope: http.Scope) -> None:
+    """Refuse what is no POST: stateless as we are, the SDK would hold a GET open for ever, silent."""
+    if scope["method"] != "POST":
+        raise CrossWireError("method_not_allowed", "This endpoint takes POST alone.")
+
+
+def _with_caller(scope: http.Scope, principal: Principal) -> http.Scope:
+    """Return the request with its caller, for our handlers and for the SDK's own checks."""
+    token = AccessToken(
+        token="-",  # noqa: S106 - a placeholder: the key itself goes no further than here
+        client_id=principal.credential,
+        scopes=["crosswire"],
+        subject=str(principal.workspace_id),
+    )
+    return {**scope, PRINCIPAL: principal, "user": AuthenticatedUser(token), "state": {}}
 
 
 class _Exchange:

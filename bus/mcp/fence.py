@@ -10,17 +10,15 @@ import secrets
 from typing import Any
 
 _HARNESS = re.compile(
-    r"<(?=\s*/?\s*(?:antml:|system[-_ ]|user[-_ ]|assistant[-_ ]|human\b|task-notification|task[-_]|tool[-_]|function[-_]|"
-    r"function\b|invoke\b|parameter\b|command-|local-command|bash-|ide[-_]|instructions?\b|policy\b|thinking\b|"
-    r"system\b|user\b|assistant\b|tool\b|output\b|result\b|results\b|\|))",
+    r"<(?=\s*/?\s*(?:antml:|system[-_]|task[-_]notification|function_(?:calls|results)|invoke\b|tool_(?:use|result)|"
+    r"command-|local-command|bash-(?:input|stdout|stderr)|user[-_]|ide[-_]|(?:system|user|assistant|human)\s*>))",
     re.IGNORECASE,
 )
-_TURNS = re.compile(r"^(\s*)(Human|Assistant|System|User)(\s*:)", re.MULTILINE | re.IGNORECASE)
 
 
 def inert(text: str) -> str:
     """Return the text with tags that agent harnesses use for themselves made readable but powerless."""
-    return _TURNS.sub("\\1\\2\u200b\\3", _HARNESS.sub("&lt;", text))
+    return _HARNESS.sub("&lt;", text)
 
 
 class Fence:

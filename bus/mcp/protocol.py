@@ -36,8 +36,8 @@ normal answer; call it again to keep listening. Nothing that was sent meanwhile 
 * Where your client shows the wait as a task, a waiting session is woken by the message itself. In older clients a \
 backgrounded `wait_for_reply` does NOT wake an idle session: check with `inbox` at the start of each turn instead, or \
 stay in the wait.
-* A message you were shown comes again, marked, until your next call shows that it reached you: pass `after_id`, reply, \
-or `ack` it.
+* A message you were shown comes again, marked, until your next call shows that it reached you: pass `after_id`, \
+reply, or `ack` it.
 * If you have nothing to do until spoken to, wait with `role="parked"`.
 * When you are finished: send `done`, then `unregister` to free your place.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, unquote
 
-import mcp.types as types
+from mcp import types
 from mcp.shared.exceptions import MCPError
 
 from accounts.principals import Principal
@@ -68,7 +68,9 @@ async def listed(principal: Principal) -> list[types.Resource]:
     return [
         types.Resource(uri=CHANNELS, name="channels", title="All channels", mime_type="text/plain"),
         *(
-            types.Resource(uri=channel_uri(each["name"]), name=each["name"], title=f"#{each['name']}", mime_type="text/plain")
+            types.Resource(
+                uri=channel_uri(each["name"]), name=each["name"], title=f"#{each['name']}", mime_type="text/plain"
+            )
             for each in channels["channels"][:LISTED_MOST]
         ),
         *(

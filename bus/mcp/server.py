@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import mcp.types as types
 from django.conf import settings
+from mcp import types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from accounts.principals import Principal
+from bus import callers
 from bus.mcp import listen, protocol, resources, tools
-from bus.rest.lane import unexpected
 from crosswire import __version__
 from crosswire.lib.errors import CrossWireError
 
@@ -54,8 +54,8 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
         return tools.answer(operation, principal, given, data)
     except CrossWireError as refusal:
         return tools.refused(refusal)
-    except Exception:
-        return tools.refused(unexpected(params.name))
+    except Exception as problem:  # noqa: BLE001 - logged there; the model gets a number to ask about
+        return tools.refused(callers.unexpected(params.name, problem))
 
 
 async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -85,7 +85,10 @@ async def listen_for_changes(
 async def list_prompts(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
     """Return the prompts."""
     return types.ListPromptsResult(
-        prompts=[types.Prompt(name=name, title=title, description=text) for name, (title, text, _) in protocol.PROMPTS.items()]
+        prompts=[
+            types.Prompt(name=name, title=title, description=text)
+            for name, (title, text, _) in protocol.PROMPTS.items()
+        ]
     )
 
 

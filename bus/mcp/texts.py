@@ -132,7 +132,9 @@ def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
             f"Last message ID: {data['last_id']}",
             next_step("wait_for_reply", args, data),
         )
-    resume = f'wait_for_reply(channel="{channel}", instance_id="{data["instance_id"]}", after_id={data["resume_after_id"]})'
+    resume = (
+        f'wait_for_reply(channel="{channel}", instance_id="{data["instance_id"]}", after_id={data["resume_after_id"]})'
+    )
     return _lines(_no_reply(channel, data), f"TO KEEP LISTENING: {resume}", unread_line(data.get("unread", {})))
 
 
@@ -235,7 +237,9 @@ def list_shared_data(args: Args, data: Data, fence: Fence) -> str:
     lines = []
     for each in data["items"]:
         about = f" — {each['description']}" if each["description"] else ""
-        lines.append(f'"{each["key"]}": {each["size_bytes"]:,} bytes by "{each["created_by"]}", {each["created_at"]}{about}')
+        lines.append(
+            f'"{each["key"]}": {each["size_bytes"]:,} bytes by "{each["created_by"]}", {each["created_at"]}{about}'
+        )
     return _lines(f"{_counted(len(lines), 'shared item', 'shared items')}.", *lines)
 
 

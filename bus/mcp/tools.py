@@ -6,7 +6,7 @@ import copy
 from functools import cache
 from typing import Any
 
-import mcp.types as types
+from mcp import types
 
 from accounts.principals import Principal
 from bus.mcp import texts
@@ -132,7 +132,9 @@ def _fence_messages(data: dict[str, Any], fence: Fence) -> dict[str, Any]:
         elif isinstance(value, dict):
             shown[key] = _fence_messages(value, fence)
         elif isinstance(value, list):
-            shown[key] = [_fence_messages(each, fence) if isinstance(each, dict) else inert_everywhere(each) for each in value]
+            shown[key] = [
+                _fence_messages(each, fence) if isinstance(each, dict) else inert_everywhere(each) for each in value
+            ]
         else:
             shown[key] = inert_everywhere(value)
     return shown

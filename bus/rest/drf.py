@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from accounts import principals
 from accounts.principals import Principal
+from bus import callers
 from bus.operations import OPERATIONS, Operation
 from bus.rest import lane
 from crosswire.lib import http
@@ -39,11 +40,11 @@ class OperationView(APIView):
         assert operation.http is not None
         principal: Principal = request.auth  # type: ignore[assignment]  # DRF types its own token here
         if request.method == "POST":
-            sources: list[Mapping[str, Any]] = [request.data]
+            source: Any = request.data  # an object: the parser refuses anything else
         else:
             scope = {"query_string": request.META.get("QUERY_STRING", "").encode("latin-1"), "headers": []}
-            sources = [http.query(http.take_key(scope)[1])]
-        return Response(operation(principal, lane.arguments(operation.http, *sources, in_path)))
+            source = http.query(http.take_key(scope)[1])
+        return Response(operation(principal, lane.arguments(operation.http, source, in_path)))
 
     def get_view_name(self) -> str:
         """Return the heading of the browsable page."""
@@ -96,7 +97,7 @@ def _translated(problem: Exception) -> CrossWireError:
         return CrossWireError("method_not_allowed", "This path does not take that method.")
     if isinstance(problem, exceptions.APIException):
         return CrossWireError("invalid_input", "The request could not be read.")
-    return lane.unexpected("drf")
+    return callers.unexpected("drf", problem)
 
 
 def urlpatterns() -> list[URLPattern]:
@@ -109,7 +110,7 @@ def urlpatterns() -> list[URLPattern]:
     for at, operations in by_path.items():
         route = re.sub(r"{(\w+)}", lambda name: f"<{'path' if name[1] == 'key' else 'str'}:{name[1]}>", at[1:])
         methods = {method.lower(): OperationView.run for method in operations}
-        view = type("OperationView", (OperationView,), {"operations": operations, **methods})
+        view: type[OperationView] = type("OperationView", (OperationView,), {"operations": operations, **methods})
         first = operations.get("GET") or next(iter(operations.values()))
         patterns.append(path(route, view.as_view(), name=first.name))
     return patterns

@@ -4,23 +4,18 @@ wait. It knows the operations table and nothing else; what it does not know goes
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 
-from accounts import principals
 from accounts.principals import Principal
-from bus import calls
+from bus import callers, calls
 from bus.operations import OPERATIONS, Http, Operation
-from crosswire.lib import executor, http
+from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError
-
-logger = logging.getLogger(__name__)
 
 PREFIX = "/api"
 
@@ -67,38 +62,25 @@ async def serve(
     """Answer one call."""
     async with calls.under_way() as call:
         try:
-            principal, scope = await identify(scope)
-            assert operation.http is not None
-            sources: list[Mapping[str, Any]] = [http.query(scope)] if scope["method"] != "POST" else []
-            if scope["method"] == "POST":
-                sources.append(http.json_object(await http.read_body(receive, body_limit(operation))))
-            given = arguments(operation.http, *sources, in_path)
-            answer = await _run(operation, principal, given, receive)
+            answer = await _answer(operation, in_path, scope, receive)
         except CrossWireError as refusal:
-            return await http.reply_refusal(send, refusal)
+            await http.reply_refusal(send, refusal)
         except ConnectionError:
             call.is_broken = True
-            return None
-        except Exception:
-            return await http.reply_refusal(send, unexpected(operation.name))
-        await http.reply_json(send, 200, answer)
+        except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
+            await http.reply_refusal(send, callers.unexpected(operation.name, problem))
+        else:
+            await http.reply_json(send, 200, answer)
 
 
-async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
-    """Return who calls, and the request without its key. Raises: CrossWireError `unauthorized`, `suspended`."""
-    key, scope = http.take_key(scope)
-    if not key:
-        raise principals.missing_key()
-    client = http.header(scope, b"user-agent")
-    principal = principals.recall(key) or await executor.run(principals.authenticate, key, client)
-    return principal.calling(client), scope
-
-
-def unexpected(where: str) -> CrossWireError:
-    """Log the exception being handled and return what the client is told: a number to ask about."""
-    reference = uuid4().hex[:12]
-    logger.exception("unexpected_error", extra={"where": where, "reference": reference})
-    return CrossWireError("internal", f"Something broke here (reference {reference}); it was logged.", reference=reference)
+async def _answer(operation: Operation, in_path: dict[str, str], scope: http.Scope, receive: http.Receive) -> Any:
+    principal, scope = await callers.identify(scope)
+    assert operation.http is not None
+    if scope["method"] == "POST":
+        source = http.json_object(await http.read_body(receive, body_limit(operation)))
+    else:
+        source = http.query(scope)
+    return await _run(operation, principal, arguments(operation.http, source, in_path), receive)
 
 
 async def _run(operation: Operation, principal: Principal, given: dict[str, Any], receive: http.Receive) -> Any:

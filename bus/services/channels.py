@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from crosswire.lib.database import writing
-from django.db.models import F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
 
 from accounts.principals import Principal
 from bus import access, retention, wakeups
@@ -13,6 +12,7 @@ from bus.models import Channel, ChannelSender, Message
 from bus.results import ChannelItem, ChannelMade, Channels
 from bus.services import limits
 from crosswire.lib import clock
+from crosswire.lib.database import writing
 
 LISTED_MOST = 1_000
 SIMILAR_MOST = 5
@@ -42,7 +42,9 @@ def create(principal: Principal, *, name: str, description: str = "") -> Channel
 
 def similar(principal: Principal, name: str) -> list[str]:
     """Return names of channels that look like this one: a typing error, or one name inside the other."""
-    names = [other for other in access.channels(principal).values_list("name", flat=True)[:LISTED_MOST] if other != name]
+    names = [
+        other for other in access.channels(principal).values_list("name", flat=True)[:LISTED_MOST] if other != name
+    ]
     close = difflib.get_close_matches(name, names, n=SIMILAR_MOST, cutoff=0.75)
     inside = [other for other in names if len(min(other, name, key=len)) > 2 and (other in name or name in other)]
     return list(dict.fromkeys([*close, *inside]))[:SIMILAR_MOST]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-from crosswire.lib.database import writing
+from datetime import datetime
 
 from accounts import audit
 from accounts.principals import Principal
-from bus import access, hot, retention
+from bus import access, hot, presence, retention
 from bus.models import Counters, Instance, Wait
 from bus.results import InstanceItem, Instances, Ok, Registered
 from bus.services import channels, endings, limits
 from crosswire.lib import clock
+from crosswire.lib.database import writing
 from crosswire.lib.errors import CrossWireError, not_found
 
-ONLINE = timedelta(seconds=120)
-TOUCHED_EVERY = timedelta(seconds=15)
 LISTED_MOST = 500
 
 
@@ -73,7 +70,7 @@ def list_all(principal: Principal) -> Instances:
 
 
 def _item(row: Instance, waits: list[Wait], now: datetime) -> InstanceItem:
-    online = row.left_at is None and (bool(waits) or row.last_seen_at > now - ONLINE)
+    online = row.left_at is None and (bool(waits) or row.last_seen_at > now - presence.ONLINE)
     return {
         "instance_id": row.name,
         "description": row.description,
@@ -96,7 +93,9 @@ def tell(places: list[hot.Place]) -> dict[str, int]:
     return {place.channel: place.unread for place in places[: hot.UNREAD_CHANNELS]}
 
 
-def arrive(principal: Principal, name: str, channel: str | None, channels: int = hot.UNREAD_CHANNELS + 1) -> hot.Standing:
+def arrive(
+    principal: Principal, name: str, channel: str | None, channels: int = hot.UNREAD_CHANNELS + 1
+) -> hot.Standing:
     """Return where an instance stands and take the call as its sign of life, written at most once in 15 s.
 
     An unknown or long unseen one takes a place first. Raises: CrossWireError `limit_reached`.
@@ -104,12 +103,12 @@ def arrive(principal: Principal, name: str, channel: str | None, channels: int =
     first_live = retention.first_live(principal)
     found = hot.standing(principal.workspace_id, name, channel, first_live, channels)
     now = clock.now()
-    if found is None or not found.is_present or found.last_seen_at < now - limits.HOLDS_PLACE:
+    if found is None or not found.is_present or found.last_seen_at < now - presence.HOLDS_PLACE:
         with writing():
             row = admit(principal, name)
         found = hot.standing(principal.workspace_id, name, channel, first_live, channels)
         return found or hot.Standing(row.pk, row.joined_number, now, True, None, [])
-    if found.last_seen_at < now - TOUCHED_EVERY:
+    if found.last_seen_at < now - presence.TOUCHED_EVERY:
         Instance.objects.filter(pk=found.instance_id).update(last_seen_at=now)
     return found
 
@@ -121,7 +120,7 @@ def admit(principal: Principal, name: str, counters: Counters | None = None) -> 
     """
     now = clock.now()
     known = Instance.objects.filter(workspace=principal.workspace_id, name=name).first()
-    if known is None or known.left_at is not None or known.last_seen_at < now - limits.HOLDS_PLACE:
+    if known is None or known.left_at is not None or known.last_seen_at < now - presence.HOLDS_PLACE:
         counters = counters or access.lock_counters(principal)
         limits.require_place(principal, name, limits.plan_now(principal))
         known, _ = Instance.objects.update_or_create(
@@ -134,7 +133,7 @@ def admit(principal: Principal, name: str, counters: Counters | None = None) -> 
                 "client": principal.client,
             },
         )
-    elif known.last_seen_at < now - TOUCHED_EVERY:
+    elif known.last_seen_at < now - presence.TOUCHED_EVERY:
         Instance.objects.filter(pk=known.pk).update(last_seen_at=now)
     return known
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +12,10 @@ from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
 from bus import access
 from bus.models import Channel, Counters, Instance
+from bus.presence import HOLDS_PLACE
 from bus.results import Quota, Usage
 from crosswire.lib import clock
 from crosswire.lib.errors import CrossWireError
-
-HOLDS_PLACE = timedelta(minutes=30)
 
 
 def upgrade_url() -> str:

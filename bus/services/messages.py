@@ -72,7 +72,7 @@ def send(principal: Principal, **fields: Any) -> Sent:
     """
     try:
         outcome = send_many([draft(principal, **fields)])[0]
-    except StoreFailed as failure:
+    except StoreError as failure:
         raise not_stored(failure) from failure
     if isinstance(outcome, CrossWireError):
         raise outcome
@@ -82,7 +82,7 @@ def send(principal: Principal, **fields: Any) -> Sent:
 def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
     """Store what can be stored of one workspace's drafts, in order; answer each with its message or its refusal.
 
-    Raises: StoreFailed when the database did not take the batch; then nobody was told that anything was stored.
+    Raises: StoreError when the database did not take the batch; then nobody was told that anything was stored.
     """
     is_committing = False
     try:
@@ -92,11 +92,11 @@ def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
             batch.store()
             is_committing = True
     except (DatabaseError, InterfaceError) as problem:
-        raise StoreFailed(is_uncertain=is_committing) from problem
+        raise StoreError(is_uncertain=is_committing) from problem
     return _with_unread(drafts, outcomes)
 
 
-class StoreFailed(Exception):
+class StoreError(Exception):
     """A batch failed. `is_uncertain`: while committing, so it may have been stored."""
 
     def __init__(self, *, is_uncertain: bool) -> None:
@@ -114,7 +114,7 @@ def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError])
     return outcomes
 
 
-def not_stored(failure: StoreFailed) -> CrossWireError:
+def not_stored(failure: StoreError) -> CrossWireError:
     """Return what a sender is told when the database failed."""
     if failure.is_uncertain:
         return unavailable("The message may have been stored: send again with the same idempotency_key to be sure.")
@@ -276,7 +276,15 @@ class _Batch:
         """Write what was admitted and announce it after the commit."""
         if not self.stored:
             return
-        storing.write(self.workspace_id, self.counters, self.stored, self.keys, self.people, self.moved, self.now)
+        storing.write(
+            self.workspace_id,
+            self.counters,
+            self.stored,
+            keys=self.keys,
+            people=self.people,
+            moved=self.moved,
+            now=self.now,
+        )
         made = [new.channel.name for new in self.stored if new.channel.was_made]
         newest = {new.channel.name: new.number for new in self.stored}
         wakeups.stored(self.workspace_id, newest, made)

@@ -64,7 +64,7 @@ def check_as_onlooker(
     channel_id = hot.channel_id(principal.workspace_id, channel)
     if channel_id is None:
         return {"messages": [], "last_id": None, "has_more": False}
-    answer = _fetch(principal, channel_id, channel, after_id, reader, limit, newest=None)
+    answer = _fetch(principal, channel_id, channel, floor=after_id, reader=reader, limit=limit)
     return result(answer)
 
 
@@ -79,7 +79,9 @@ def settled(principal: Principal, name: str, place: hot.Place, after_id: int | N
 
 def read(principal: Principal, place: hot.Place, name: str, floor: int | None, limit: int) -> Answer:
     """Return what lies above the floor, or without one the newest, marking what was pending as again."""
-    answer = _fetch(principal, place.channel_id, place.channel, floor, name, limit, newest=place.newest)
+    answer = _fetch(
+        principal, place.channel_id, place.channel, floor=floor, reader=name, limit=limit, newest=place.newest
+    )
     for message in answer.messages:
         if cursors.is_again(place, message["id"]):
             message["again"] = True
@@ -90,17 +92,20 @@ def _fetch(
     principal: Principal,
     channel_id: int,
     channel: str,
+    *,
     floor: int | None,
     reader: str | None,
     limit: int,
-    newest: int | None,
+    newest: int | None = None,
 ) -> Answer:
     first_live = retention.first_live(principal)
     workspace = principal.workspace_id
     if floor is not None:
         start = max(floor, first_live - 1)
         # "Is there anything" is known from the channel's row: an idle poll does not look at the messages.
-        rows = [] if newest is not None and newest <= start else hot.after(workspace, channel_id, start, reader, limit + 1)
+        rows = (
+            [] if newest is not None and newest <= start else hot.after(workspace, channel_id, start, reader, limit + 1)
+        )
         kept = fitting([item(row, channel) for row in rows[:limit]])
         return Answer(kept, floor, has_more=len(kept) < len(rows), older=False)
     rows = hot.newest(workspace, channel_id, first_live, reader, limit + 1)
@@ -209,9 +214,7 @@ def stored_item(row: Message) -> MessageItem:
     )
 
 
-def inbox(
-    principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[str, int] | None = None
-) -> Inbox:
+def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[str, int] | None = None) -> Inbox:
     """Return the unread messages of all channels, oldest first, after taking note of `ack`.
 
     Raises: CrossWireError `read_only_key`: an inbox moves cursors.
@@ -236,9 +239,7 @@ def inbox(
     return {"messages": kept, "unread": left, "has_more": bool(left)}
 
 
-def _oldest_unread(
-    principal: Principal, name: str, places: dict[str, hot.Place], limit: int
-) -> list[MessageItem]:
+def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place], limit: int) -> list[MessageItem]:
     first_live = retention.first_live(principal)
     found: list[MessageItem] = []
     for place in places.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.conf import settings
-from crosswire.lib.database import writing
 from django.db.models import Sum
 
 from accounts.principals import Principal
@@ -13,6 +12,7 @@ from bus.params import DATA_PART_BYTES
 from bus.results import Ok, SharedContent, SharedEntry, SharedList, SharedMade
 from bus.services import instances, limits
 from crosswire.lib import clock
+from crosswire.lib.database import writing
 from crosswire.lib.errors import CrossWireError, not_found
 
 LISTED_MOST = 1_000
@@ -55,7 +55,10 @@ def _require_space(principal: Principal, counters: Counters, key: str, size: int
     most = min(settings.MAX_SHARED_DATA_BYTES, plan.data_bytes or settings.MAX_SHARED_DATA_BYTES)
     if size > most:
         raise CrossWireError(
-            "too_large", f"One item may have {most:,} bytes and this has {size:,}; share it in parts.", limit=most, size=size
+            "too_large",
+            f"One item may have {most:,} bytes and this has {size:,}; share it in parts.",
+            limit=most,
+            size=size,
         )
     before = _bytes_of(principal, key)
     if plan.data_bytes is None or counters.data_bytes - before + size <= plan.data_bytes:

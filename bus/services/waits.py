@@ -16,8 +16,6 @@ from crosswire.lib import clock
 from crosswire.lib.database import writing
 from crosswire.lib.errors import unavailable
 
-ALIVE = timedelta(seconds=30)
-
 
 @dataclass(slots=True)
 class Asked:

@@ -106,9 +106,9 @@ async def reply_json(send: Send, status: int, value: Any, headers: Iterable[tupl
     await send({"type": "http.response.body", "body": body})
 
 
-async def reply_refusal(send: Send, refusal: CrossWireError) -> None:
+async def reply_refusal(send: Send, refusal: CrossWireError, headers: HeaderList | None = None) -> None:
     """Answer with a refusal in the product's error shape."""
-    await reply_json(send, refusal.status, refusal.as_dict(), refusal_headers(refusal))
+    await reply_json(send, refusal.status, refusal.as_dict(), [*refusal_headers(refusal), *(headers or [])])
 
 
 def refusal_headers(refusal: CrossWireError) -> HeaderList:
@@ -116,7 +116,7 @@ def refusal_headers(refusal: CrossWireError) -> HeaderList:
     headers: HeaderList = []
     if refusal.retry_after is not None:
         headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    if refusal.status == 401:  # noqa: PLR2004 - HTTP's own number
+    if refusal.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="CrossWire", error="invalid_token"'))
     return headers
 
@@ -150,8 +150,10 @@ PREFLIGHT_HEADERS: HeaderList = [
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, accept, x-api-key, x-auth-token, mcp-protocol-version, mcp-session-id, "
-        b"mcp-method, mcp-name, last-event-id",
+        (
+            b"authorization, content-type, accept, x-api-key, x-auth-token, mcp-protocol-version, mcp-session-id, "
+            b"mcp-method, mcp-name, last-event-id"
+        ),
     ),
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),

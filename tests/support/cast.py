@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from accounts.models import Workspace
 
 
+CAST = "cast"
+"""How the names of the threads begin that do a test's own database work."""
+
+
 @dataclass(frozen=True)
 class Credential:
     """A key, whatever workspace it belongs to; what `call` needs of a caller."""
@@ -70,5 +74,5 @@ def in_thread[T](work: Callable[[], T]) -> T:
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix=CAST) as pool:
         return pool.submit(job).result(timeout=60)

@@ -12,8 +12,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-EXECUTOR = "crosswire-db"
-"""How the names of the executor's threads begin."""
+from tests.support.cast import CAST
 
 _CONTROL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
@@ -39,21 +38,36 @@ class Statements:
         return "\n".join(self.queries)
 
 
-_recordings: list[tuple[str, Statements]] = []
+@dataclass(frozen=True)
+class _Recording:
+    threads: str
+    opened_by: int
+    ran: Statements
+
+    def wants(self, thread: threading.Thread) -> bool:
+        if self.threads:
+            return thread.name.startswith(self.threads)
+        return thread.ident != self.opened_by and not thread.name.startswith(CAST)
+
+
+_recordings: list[_Recording] = []
 _lock = threading.Lock()
 
 
 @contextmanager
-def statements(threads: str = EXECUTOR) -> Iterator[Statements]:
-    """Record what threads whose name begins with `threads` run from here on; "" means every thread."""
-    entry = (threads, Statements())
+def statements(threads: str = "") -> Iterator[Statements]:
+    """Record what the servers' threads run from here on: every thread but the test's own.
+
+    `threads` narrows it to threads whose name begins so, such as the executor's `crosswire-db`.
+    """
+    recording = _Recording(threads, threading.get_ident(), Statements())
     with _lock:
-        _recordings.append(entry)
+        _recordings.append(recording)
     try:
-        yield entry[1]
+        yield recording.ran
     finally:
         with _lock:
-            _recordings[:] = [other for other in _recordings if other is not entry]
+            _recordings[:] = [other for other in _recordings if other is not recording]
 
 
 def watch_connections() -> None:
@@ -67,9 +81,9 @@ def _hook(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 
 
 def _record(execute: Callable[..., Any], text: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    thread = threading.current_thread().name
+    thread = threading.current_thread()
     with _lock:
-        for threads, recorded in _recordings:
-            if thread.startswith(threads):
-                recorded.everything.append(text)
+        for recording in _recordings:
+            if recording.wants(thread):
+                recording.ran.everything.append(text)
     return execute(text, params, many, context)

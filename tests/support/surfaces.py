@@ -120,7 +120,7 @@ class Surface:
     ) -> Result | Refusal:
         """Send any MCP request; the data is the JSON-RPC result."""
         answer, response, notifications = self._post_rpc(caller, method, dict(params or {}))
-        if not {"result", "error"} & answer.keys():
+        if "jsonrpc" not in answer:  # refused before any JSON-RPC was read
             return _http_refusal(answer, response)
         if "error" in answer:
             return _rpc_refusal(answer, response)

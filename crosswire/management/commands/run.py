@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from pathlib import Path
 from typing import Any
 
-from daphne.server import Server
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections, transaction
-from twisted.internet import reactor
 
 from accounts import principals, services
 from accounts.models import Workspace
-from crosswire.asgi import application
+from crosswire import embedded
 from crosswire.lib import env
 from crosswire.lib.errors import CrossWireError
 
-HOST = "127.0.0.1"
 DEMO = "demo"
-STOP_SECONDS = 4.0
 
 BANNER = """\
 CrossWire listens on {url}  (Ctrl-C ends it)
@@ -52,31 +45,14 @@ class Command(BaseCommand):
                 f"`run` serves this machine alone, and PUBLIC_URL is {settings.PUBLIC_URL}: start the processes of the "
                 "Procfile instead, or unset PUBLIC_URL."
             )
-        with take_port(settings.PORT) as listener:
-            try:
-                call_command("migrate", interactive=False, verbosity=0)
-                key = demo_key(demo_key_file())
-            except OperationalError as problem:
-                raise CommandError(f"The database does not answer: {problem}") from problem
-            except CrossWireError as refusal:
-                raise CommandError(f"No key for the demo workspace: {refusal.message}") from refusal
-            connections.close_all()
-            self.serve(listener, key)
-
-    def serve(self, listener: socket.socket, key: str) -> None:
-        """Answer requests until a signal comes; the banner is printed once the port accepts connections."""
         try:
-            listener.listen(1024)
-        except OSError as problem:
-            raise CommandError(port_taken(settings.PORT, problem)) from problem
-        reactor.addSystemEventTrigger("before", "shutdown", end_soon)
-        # No action_logger: Daphne's access log would show ?api_key=.
-        Server(
-            application,
-            endpoints=[f"fd:fileno={listener.fileno()}"],
-            server_name="",
-            ready_callable=lambda: self.announce(key),
-        ).run()
+            with embedded.take_port(settings.PORT) as listener:
+                key = prepared()
+                embedded.serve(listener, on_ready=lambda: self.announce(key))
+        except embedded.PortTaken as problem:
+            raise CommandError(
+                f"Port {settings.PORT} cannot be used ({problem}). Choose another one, for instance: PORT=8321 make run"
+            ) from problem
 
     def announce(self, key: str) -> None:
         """Print where CrossWire is and two commands that work as they stand."""
@@ -85,21 +61,17 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def take_port(port: int) -> socket.socket:
-    """Return a socket bound to the port. Raises: CommandError when another program has it."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def prepared() -> str:
+    """Bring the database up to date and return the demo workspace's key. Raises: CommandError."""
     try:
-        listener.bind((HOST, port))
-    except OSError as problem:
-        listener.close()
-        raise CommandError(port_taken(port, problem)) from problem
-    return listener
-
-
-def port_taken(port: int, problem: OSError) -> str:
-    """Return what to tell somebody whose port could not be had."""
-    return f"Port {port} cannot be used ({problem.strerror}). Choose another one, for instance: PORT=8321 make run"
+        call_command("migrate", interactive=False, verbosity=0)
+        return demo_key(demo_key_file())
+    except OperationalError as problem:
+        raise CommandError(f"The database does not answer: {problem}") from problem
+    except CrossWireError as refusal:
+        raise CommandError(f"No key for the demo workspace: {refusal.message}") from refusal
+    finally:
+        connections.close_all()
 
 
 def demo_key_file() -> Path:
@@ -131,10 +103,3 @@ def is_known(key: str) -> bool:
 def shown(path: Path) -> Path:
     """Return the path as somebody in this folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def end_soon() -> None:
-    """Leave after a few seconds even if a request will not end; nothing acknowledged can be lost by that."""
-    deadline = threading.Timer(STOP_SECONDS, os._exit, (0,))
-    deadline.daemon = True
-    deadline.start()

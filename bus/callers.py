@@ -1,0 +1,34 @@
+"""Who sends a request, for the surfaces below Django; and what a client is told when we broke."""
+
+from __future__ import annotations
+
+import logging
+from uuid import uuid4
+
+from accounts import principals
+from accounts.principals import Principal
+from crosswire.lib import executor, http
+from crosswire.lib.errors import CrossWireError
+
+logger = logging.getLogger(__name__)
+
+
+async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
+    """Return who calls, and the request without its key. Raises: CrossWireError `unauthorized`, `suspended`."""
+    key, scope = http.take_key(scope)
+    if not key:
+        raise principals.missing_key()
+    client = http.header(scope, b"user-agent")
+    principal = principals.recall(key)
+    if principal is None:
+        principal = await executor.run(principals.authenticate, key, client)
+    return principal.calling(client), scope
+
+
+def unexpected(where: str, problem: BaseException) -> CrossWireError:
+    """Log an exception nobody foresaw and return what the client is told: a number to ask about."""
+    reference = uuid4().hex[:12]
+    logger.error("unexpected_error", exc_info=problem, extra={"where": where, "reference": reference})
+    return CrossWireError(
+        "internal", f"Something broke here (reference {reference}); it was logged.", reference=reference
+    )
