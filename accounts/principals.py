@@ -135,7 +135,9 @@ def authenticate(key: str, client: str = "") -> Principal:
 
 def missing_key() -> CrossWireError:
     """Return the refusal of a call without a key."""
-    return CrossWireError("unauthorized", "A key is needed: send it as `Authorization: Bearer KEY`.")
+    refusal = CrossWireError("unauthorized", "A key is needed: send it as `Authorization: Bearer KEY`.")
+    refusal.challenge = 'Bearer realm="CrossWire"'
+    return refusal
 
 
 def _admit(entry: _Entry) -> Principal:

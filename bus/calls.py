@@ -6,26 +6,32 @@ another call of the same instance ran, or whose stream broke, can be confirmed o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 from bus import hot
 from crosswire.lib import executor
 
 type InstanceKey = tuple[int, str]
+type HandedTo = tuple[int, int, int, datetime]
+"""Workspace, channel, instance, and when."""
 
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One request. `handed`: the cursors (workspace, channel, instance, pending_at) its answer was put into."""
+    """One request. `handed`: the cursors its answer was put into."""
 
     key: InstanceKey | None = None
     is_alone: bool = True
     is_broken: bool = False
-    handed: list[tuple[int, int, int, datetime]] = field(default_factory=list)
+    is_closed: bool = False
+    handed: list[HandedTo] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
 
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -46,7 +52,7 @@ async def under_way() -> AsyncIterator[Call]:
         _current.reset(reset)
         _leave(call)
         if call.handed and (call.is_broken or not call.is_alone):
-            await executor.run(_make_strict, call.handed)
+            await asyncio.shield(executor.run(_make_strict, call.handed))
 
 
 def names(workspace_id: int, instance: str) -> None:
@@ -70,11 +76,18 @@ def is_alone() -> bool:
 def handed(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
     """Note that the answer of the call under way holds messages."""
     call = _current.get()
-    if call is not None:
+    if call is None:
+        return
+    with call.lock:
         call.handed.append((workspace_id, channel_id, instance_id, at))
+        is_late = call.is_closed
+    if is_late:  # its client hung up while the database answered
+        _make_strict([(workspace_id, channel_id, instance_id, at)])
 
 
 def _leave(call: Call) -> None:
+    with call.lock:
+        call.is_closed = True
     if call.key is None:
         return
     beside = _under_way.get(call.key, set())
@@ -83,6 +96,6 @@ def _leave(call: Call) -> None:
         _under_way.pop(call.key, None)
 
 
-def _make_strict(handed: list[tuple[int, int, int, datetime]]) -> None:
+def _make_strict(handed: list[HandedTo]) -> None:
     for workspace_id, channel_id, instance_id, at in handed:
         hot.make_strict(workspace_id, channel_id, instance_id, at)

@@ -20,7 +20,7 @@ from accounts.principals import Principal
 from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
 from crosswire.lib import http
-from crosswire.lib.errors import CrossWireError
+from crosswire.lib.errors import CrossWireError, invalid
 
 PATH = "/mcp"
 
@@ -159,8 +159,10 @@ def _headers_beside(message: Any) -> http.HeaderList:
 
 
 async def _body(receive: http.Receive) -> bytes:
-    """Return the posted body; only a shared item may be large. Raises: CrossWireError `too_large`."""
+    """Return the posted body; only a shared item may be large. Raises: CrossWireError `too_large`, `invalid_input`."""
     body = await http.read_body(receive, settings.MAX_SHARED_DATA_BODY_BYTES)
+    if body[:64].lstrip().startswith(b"["):  # the SDK would refuse it too, repeating the whole batch
+        raise invalid("Batches are not taken: post one JSON-RPC message at a time.")
     if len(body) > settings.MAX_BODY_BYTES and b'"share_data"' not in body:
         most = settings.MAX_BODY_BYTES
         raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)

@@ -51,8 +51,20 @@ class OperationView(APIView):
         return next(iter(self.operations.values())).title
 
     def get_view_description(self, html: bool = False) -> str:
-        """Return what the operations of this path do."""
-        return "\n\n".join(f"{method}: {operation.description}" for method, operation in self.operations.items())
+        """Return what the operations of this path do and what they take."""
+        return "\n\n".join(_described(method, operation) for method, operation in self.operations.items())
+
+
+def _described(method: str, operation: Operation) -> str:
+    """Return an operation's text and its arguments: `name` needed, `name=default` not."""
+    assert operation.http is not None
+    model = operation.http.params or operation.params
+    names = {argument: name for name, argument in operation.http.aliases.items()}
+    told = [
+        names.get(name, name) if field.is_required() or name == operation.instance else f"{name}={field.default!r}"
+        for name, field in model.model_fields.items()
+    ]
+    return f"{method}: {operation.description} Takes: {', '.join(told) or 'nothing'}."
 
 
 class RootView(APIView):
@@ -60,8 +72,9 @@ class RootView(APIView):
 
     def get(self, request: Request) -> Response:
         """List the operations."""
+        shown = {"api_key": key} if (key := request.query_params.get("api_key")) else {}  # or the links lead to 401
         links = {
-            name: reverse(name, request=request)
+            name: reverse(name, request=request, query=shown)
             for name, operation in OPERATIONS.items()
             if operation.http and operation.http.method == "GET" and "{" not in operation.http.path
         }

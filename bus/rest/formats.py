@@ -46,7 +46,7 @@ class OrjsonRenderer(renderers.BaseRenderer):
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         """Return the bytes."""
-        is_browsed = (accepted_media_type or "").find("indent") >= 0
+        is_browsed = bool((renderer_context or {}).get("indent"))
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_INDENT_2 if is_browsed else None)
 
 

@@ -33,8 +33,11 @@ CODES: dict[str, int] = {
 class CrossWireError(Exception):
     """A refusal. `message` is shown to people and models; `details` are extra JSON keys of the answer.
 
-    `retry_after` (seconds) becomes the Retry-After header where the surface has headers.
+    `retry_after` (seconds) becomes the Retry-After header where the surface has headers, `challenge` the
+    WWW-Authenticate of a 401 (RFC 6750, section 3: no error is named when no key was sent).
     """
+
+    challenge = 'Bearer realm="CrossWire", error="invalid_token"'
 
     def __init__(self, code: str, message: str, *, retry_after: int | None = None, **details: Any) -> None:
         super().__init__(message)

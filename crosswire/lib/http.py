@@ -117,7 +117,7 @@ def refusal_headers(refusal: CrossWireError) -> HeaderList:
     if refusal.retry_after is not None:
         headers.append((b"retry-after", str(refusal.retry_after).encode()))
     if refusal.status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="CrossWire", error="invalid_token"'))
+        headers.append((b"www-authenticate", refusal.challenge.encode()))
     return headers
 
 
