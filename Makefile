@@ -23,6 +23,7 @@ run: env ## Start CrossWire here with a demo workspace (PORT=8000)
 	@$(PYTHON_BIN) manage.py run
 
 test: env check ## Run everything: the checks, then all tests on SQLite and on PostgreSQL with Redis
+	@scripts/browser.sh
 	$(PYTEST) --home sqlite
 	$(PYTEST) --home postgres
 

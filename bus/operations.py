@@ -87,7 +87,7 @@ class Operation:
         assert self.service is not None
         valid.pop("wait", None)
         with _database_errors():
-            return self.service(principal, **valid)
+            return self._serve(self.service, principal, valid)
 
     async def acall(
         self,
@@ -106,7 +106,14 @@ class Operation:
                 return await self.waits(principal, **valid, **extra)
             service = self.service if on_rest or self.on_mcp is None else self.on_mcp
             assert service is not None
-            return await executor.run(service, principal, **valid)
+            return await executor.run(self._serve, service, principal, valid)
+
+    def _serve(self, service: Callable[..., Any], principal: Principal, valid: Mapping[str, Any]) -> Any:
+        """Run the service; any call of an instance is a sign of life."""
+        answer = service(principal, **valid)
+        if self.instance is None:
+            instances.sign_of_life(principal)
+        return answer
 
     def _note_instance(self, principal: Principal, valid: Mapping[str, Any]) -> None:
         name = principal.instance or (valid.get(self.instance) if self.instance else None)
@@ -163,7 +170,7 @@ _TABLE = (
         results.Ok,
         instances.unregister,
         "Leave the bus",
-        Http("DELETE", "/instances/{id}", {"id": "instance_id"}),
+        Http("DELETE", "/instances/{instance_id}"),
         instance="instance_id",
         is_idempotent=True,
     ),

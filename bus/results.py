@@ -149,6 +149,7 @@ class SharedMade(TypedDict):
     key: str
     size_bytes: int
     expires_at: str | None
+    unread: NotRequired[dict[str, int]]
 
 
 class SharedEntry(TypedDict):

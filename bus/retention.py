@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from accounts.principals import Principal
-from bus.models import Message
+from bus.models import IdempotencyKey, Message, Wait
+from bus.presence import WAIT_ALIVE
 from crosswire.lib import clock
 
 NEVER = datetime.min.replace(tzinfo=clock.now().tzinfo)
+
+IDEMPOTENCY_REMEMBERED = timedelta(hours=24)
 
 _first: dict[int, tuple[int, int, datetime]] = {}
 _MOST = 10_000
@@ -61,3 +66,15 @@ def first_live(principal: Principal) -> int:
         _first.clear()
     _first[principal.workspace_id] = (days, *found)
     return found[0]
+
+
+def sweep() -> dict[str, int]:
+    """Delete what nothing reads any more, in every workspace; return how many rows of what. Safe to run twice.
+
+    Idempotency keys are looked up for 24 hours; waits are over past their `until`, or with their process.
+    """
+    now = clock.now()
+    keys, _ = IdempotencyKey.objects.filter(created_at__lt=now - IDEMPOTENCY_REMEMBERED).delete()
+    blocking = Wait.objects.exclude(kind=Wait.Kind.TASK)
+    waits, _ = blocking.filter(Q(until__lt=now) | Q(seen_at__lt=now - 2 * WAIT_ALIVE)).delete()
+    return {"idempotency_keys": keys, "waits": waits}

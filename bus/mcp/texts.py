@@ -229,7 +229,8 @@ def list_instances(args: Args, data: Data, fence: Fence) -> str:
 def share_data(args: Args, data: Data, fence: Fence) -> str:
     """Say under which key the text can be had."""
     until = f" It expires at {data['expires_at']}." if data["expires_at"] else ""
-    return f'Shared {data["size_bytes"]:,} bytes under key "{data["key"]}".{until} Tell others the key in a message.'
+    shared = f'Shared {data["size_bytes"]:,} bytes under key "{data["key"]}".{until} Tell others the key in a message.'
+    return _lines(shared, unread_line(data.get("unread", {})))
 
 
 def list_shared_data(args: Args, data: Data, fence: Fence) -> str:

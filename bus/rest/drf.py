@@ -121,7 +121,9 @@ def urlpatterns() -> list[URLPattern]:
             by_path[operation.http.path][operation.http.method] = operation
     patterns = [path("", RootView.as_view(), name="api-root")]
     for at, operations in by_path.items():
-        route = re.sub(r"{(\w+)}", lambda name: f"<{'path' if name[1] == 'key' else 'str'}:{name[1]}>", at[1:])
+        route = re.sub(
+            r"{(\w+)}", lambda name: f"<{'path' if name[1] in lane.WITH_SLASHES else 'str'}:{name[1]}>", at[1:]
+        )
         methods = {method.lower(): OperationView.run for method in operations}
         view: type[OperationView] = type("OperationView", (OperationView,), {"operations": operations, **methods})
         first = operations.get("GET") or next(iter(operations.values()))

@@ -18,11 +18,13 @@ from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError
 
 PREFIX = "/api"
+WITH_SLASHES = frozenset({"key", "instance_id"})
+"""What a path may end with, slashes and all."""
 
 
 def pattern(path: str) -> str:
-    """Return the regular expression of a path; `{key}` may hold slashes."""
-    return re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{'.+' if name[1] == 'key' else '[^/]+'})", path)
+    """Return the regular expression of a path."""
+    return re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{'.+' if name[1] in WITH_SLASHES else '[^/]+'})", path)
 
 
 def arguments(binding: Http, *sources: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,32 @@ def arrive(
     return found
 
 
+_last_signs: dict[tuple[int, str], datetime] = {}
+_REMEMBERED_SIGNS = 50_000
+
+
+def sign_of_life(principal: Principal) -> None:
+    """Take a call of a bound key as its instance's sign of life, where the operation itself names no instance.
+
+    An instance unseen for so long that its place is gone is not brought back by this.
+    """
+    if principal.instance is None or principal.is_read_only:
+        return
+    key, now = (principal.workspace_id, principal.instance), clock.now()
+    if (last := _last_signs.get(key)) is not None and last > now - presence.TOUCHED_EVERY:
+        return
+    if len(_last_signs) >= _REMEMBERED_SIGNS:
+        _last_signs.clear()
+    _last_signs[key] = now
+    Instance.objects.filter(
+        workspace=principal.workspace_id,
+        name=principal.instance,
+        left_at=None,
+        last_seen_at__gte=now - presence.HOLDS_PLACE,
+        last_seen_at__lt=now - presence.TOUCHED_EVERY,
+    ).update(last_seen_at=now)
+
+
 def admit(principal: Principal, name: str, counters: Counters | None = None) -> Instance:
     """Give an instance a place and note that it was seen; inside a transaction.
 

@@ -9,22 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
-from bus import calls, cursors, hot, storing, wakeups
+from bus import calls, cursors, hot, retention, storing, wakeups
 from bus.models import Message
 from bus.results import Sent
 from bus.services import instances, limits
 from crosswire.lib import clock
 from crosswire.lib.database import writing
 from crosswire.lib.errors import CrossWireError, not_found, unavailable
-
-REMEMBERED = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,9 @@ class _Batch:
             self.workspace_id, {(each.channel, each.sender) for each in self.drafts}
         )
         wanted = {(each.sender, each.idempotency_key) for each in self.drafts if each.idempotency_key}
-        self.remembered = storing.remembered(self.workspace_id, wanted, self.now - REMEMBERED) if wanted else {}
+        self.remembered = (
+            storing.remembered(self.workspace_id, wanted, self.now - retention.IDEMPOTENCY_REMEMBERED) if wanted else {}
+        )
         self.waiting = hot.waiting_count(self.workspace_id, {each.channel for each in self.drafts}, self.now)
 
     def decide(self, each: Draft) -> Sent | CrossWireError:

@@ -17,6 +17,8 @@ from crosswire.lib.database import writing
 from crosswire.lib.errors import not_found
 
 ANSWER_BYTES = 60_000
+AROUND_BYTES = 1_000
+"""What an answer says beside its messages: last id, unread in five channels, the call that fetches older ones."""
 INBOX_CHANNELS = 200
 REPLIES_MOST = 200
 
@@ -115,11 +117,11 @@ def _fetch(
     return Answer(kept[::-1], start, has_more=False, older=older)
 
 
-def fitting(messages: list[MessageItem]) -> list[MessageItem]:
-    """Return as many messages from the front as one answer can hold, at least one."""
-    room = ANSWER_BYTES
+def fitting(messages: list[MessageItem], around: int = AROUND_BYTES) -> list[MessageItem]:
+    """Return as many messages from the front as one answer can hold beside what is around them, at least one."""
+    room = ANSWER_BYTES - around
     for index, message in enumerate(messages):
-        room -= len(orjson.dumps(message)) + 1
+        room -= len(orjson.dumps(message)) + len(',"again":true')
         if room < 0 and index:
             return messages[:index]
     return messages
@@ -226,7 +228,8 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
         ack_inbox(principal, instance_id=name, channel=channel, up_to=up_to)
     found = instances.arrive(principal, name, None, INBOX_CHANNELS)
     places = {place.channel: settled(principal, name, place, None) for place in found.elsewhere}
-    kept = fitting(_oldest_unread(principal, name, places, limit))
+    around = AROUND_BYTES + sum(len(f'"{place.channel}":100,') for place in found.elsewhere)
+    kept = fitting(_oldest_unread(principal, name, places, limit), around)
     left: dict[str, int] = {}
     if found.elsewhere:
         with writing():

@@ -46,7 +46,15 @@ def share(principal: Principal, *, key: str, content: str, sender: str = "", des
         counters.data_bytes += size - before
         counters.save(update_fields=["data_bytes"])
         wakeups.data_changed(principal.workspace_id, key)
-    return {"ok": True, "key": key, "size_bytes": size, "expires_at": retention.expires_at(principal, now)}
+    made: SharedMade = {
+        "ok": True,
+        "key": key,
+        "size_bytes": size,
+        "expires_at": retention.expires_at(principal, now),
+    }
+    if unread := instances.unread(principal, name):
+        made["unread"] = unread
+    return made
 
 
 def _require_space(principal: Principal, counters: Counters, key: str, size: int) -> int:
