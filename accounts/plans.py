@@ -27,6 +27,16 @@ class Plan:
     live_keys: int = 100
     is_public: bool = True
 
+    @property
+    def data_megabytes(self) -> int | None:
+        """The bytes for shared data, in megabytes."""
+        return None if self.data_bytes is None else self.data_bytes // MEGABYTE
+
+    @property
+    def dollars_month(self) -> int:
+        """The monthly price in US dollars."""
+        return self.price_month // 100
+
 
 PLANS: dict[str, Plan] = {
     plan.name: plan

@@ -10,7 +10,9 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crosswire.settings")
@@ -41,6 +43,9 @@ class Front:
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         """Refuse early or pass on."""
         watch_for_stop()
+        if (request := asyncio.current_task()) is not None:
+            _under_way.add(request)
+            request.add_done_callback(_under_way.discard)
         answer = _with_headers(send, [(b"x-request-id", secrets.token_hex(8).encode())])
         origin = http.header(scope, b"origin")
         if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and http.is_allowed_origin(origin):
@@ -120,30 +125,43 @@ def stop() -> None:
 
 
 _is_watching = False
+_under_way: set[asyncio.Task[Any]] = set()
+_ANSWER_SECONDS = 2.0
 
 
 def watch_for_stop() -> None:
     """Hear of the end before the server's own handler does: uvicorn tells lifespan only after all requests ended,
-    and Daphne never. Twisted has a trigger for it; elsewhere our SIGTERM handler is chained before the server's."""
+    and Daphne never; it cuts requests off at once besides, so there its own handler comes after the answers."""
     global _is_watching  # noqa: PLW0603 - once a process
     if _is_watching:
         return
     _is_watching = True
-    reactor = sys.modules.get("twisted.internet.reactor")
-    if reactor is not None and getattr(reactor, "running", False):
-        reactor.addSystemEventTrigger("before", "shutdown", stop)
-        return
     loop = asyncio.get_running_loop()
+    reactor = sys.modules.get("twisted.internet.reactor")
+    is_daphne = reactor is not None and getattr(reactor, "running", False)
     for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if is_daphne and getattr(before, "__self__", None) is not reactor:
+            continue  # somebody else's, who ends Daphne in good order: see embedded.py
+
+        def handler(received: int, frame: Any, before: Any = before) -> None:
+            loop.call_soon_threadsafe(stop)
+            then = partial(before, received, frame) if callable(before) else lambda: None
+            if is_daphne:
+                asyncio.run_coroutine_threadsafe(_when_answered(then), loop)
+            else:
+                then()
+
         with suppress(ValueError):  # not the main thread: a server inside a test
-            before = signal.getsignal(number)
-
-            def handler(received: int, frame: Any, before: Any = before) -> None:
-                loop.call_soon_threadsafe(stop)
-                if callable(before):
-                    before(received, frame)
-
             signal.signal(number, handler)
+
+
+async def _when_answered(then: Callable[[], Any]) -> None:
+    """Go on once the requests under way are answered, or when the time for that is over."""
+    if requests := set(_under_way):
+        await asyncio.wait(requests, timeout=_ANSWER_SECONDS)
+    await asyncio.sleep(0.05)  # a moment for the last answers to leave
+    then()
 
 
 def build_application(*, lane: bool) -> Any:

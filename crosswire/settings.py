@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from crosswire.lib import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.read.str("CROSSWIRE_VAR", str(BASE_DIR / "var")))
+VAR_DIR = Path(env.text("CROSSWIRE_VAR", str(BASE_DIR / "var")))
 
 # --- who we are -------------------------------------------------------------------------------------------------
 PORT = env.port("PORT", 8000)
@@ -32,23 +32,24 @@ ALLOWED_HOSTS = [PUBLIC_HOST, *env.read.list("EXTRA_HOSTS", default=[])] + ([] i
 # Browser pages that may call /mcp and /api from another origin with a key; "*" means any page.
 CORS_ORIGINS = env.read.list("CORS_ORIGINS", default=[])
 TRUSTED_PROXIES = env.read.list("TRUSTED_PROXIES", default=[])
-API_LANE = env.read.bool("API_LANE", default=True)
+API_LANE = env.switch("API_LANE", default=True)
 
 # --- storage ----------------------------------------------------------------------------------------------------
 DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'crosswire.db'}"
 REDIS_URL = env.secret("REDIS_URL")
-EXECUTOR_THREADS = env.read.int("EXECUTOR_THREADS", default=8)
-DB_POOL_SIZE = env.read.int("DB_POOL_SIZE", default=12)
+EXECUTOR_THREADS = env.number("EXECUTOR_THREADS", 8)
+DB_POOL_SIZE = env.number("DB_POOL_SIZE", 12)
 
 
 def _database(url: str) -> dict[str, Any]:
     try:
         database: dict[str, Any] = env.read.db_url_config(url)
+        engine: str = database["ENGINE"]
     except Exception as problem:  # environ raises whatever the parsing of the moment raises
         raise ImproperlyConfigured(
             "DATABASE_URL cannot be read; example: postgres://user:password@host/name"
         ) from problem
-    if database["ENGINE"].endswith("sqlite3"):
+    if engine.endswith("sqlite3"):
         if database["NAME"] != ":memory:":
             env.private_folder(Path(database["NAME"]).parent)
         database["OPTIONS"] = {
@@ -56,7 +57,7 @@ def _database(url: str) -> dict[str, Any]:
             "timeout": 15,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
         }
-    elif database["ENGINE"].endswith("postgresql"):
+    elif engine.endswith("postgresql"):
         options = database.setdefault("OPTIONS", {})
         options["pool"] = {"min_size": 0, "max_size": DB_POOL_SIZE, "timeout": 10, "name": "crosswire"}
     else:
@@ -117,7 +118,7 @@ TEMPLATES = [
     },
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = VAR_DIR / "static" if IS_PRODUCTION else None  # elsewhere they are served from where they lie
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
 STORAGES = {
@@ -163,6 +164,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = False  # the operator's other hosts are not our
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: the operator's other hosts are not ours to decide about
+    "security.W008",  # SSL redirect: the proxy's
+    "security.W021",  # HSTS preload: as W005
+]
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
@@ -193,9 +199,9 @@ CELERY_TIMEZONE = "UTC"
 # --- mail -------------------------------------------------------------------------------------------------------
 MAILERS: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": env.read.str(
+        "BACKEND": env.text(
             "MAIL_BACKEND",
-            default="django.core.mail.backends.smtp.EmailBackend"
+            "django.core.mail.backends.smtp.EmailBackend"
             if IS_PRODUCTION
             else "django.core.mail.backends.console.EmailBackend",
         ),
@@ -218,7 +224,7 @@ REST_FRAMEWORK = {
 }
 
 # --- logs -------------------------------------------------------------------------------------------------------
-LOG_LEVEL = env.read.str("LOG_LEVEL", default="INFO").upper()
+LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -228,7 +234,7 @@ LOGGING = {
     "loggers": {
         "mcp": {"level": "ERROR"},  # says "Terminating session: None" for every stateless request
         "sse_starlette": {"level": "WARNING"},
-        "daphne": {"level": "WARNING"},
+        "daphne": {"level": "ERROR"},  # its warnings print whole addresses, ?api_key= and all
         "asyncio": {"level": "WARNING"},
         "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},  # prints query strings
     },

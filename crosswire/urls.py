@@ -10,6 +10,7 @@ from crosswire import views
 
 urlpatterns = [
     path("", views.index, name="index"),
+    path("pricing", views.pricing, name="pricing"),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")),
     path("api/", include(drf.urlpatterns())),
     path("admin/", admin.site.urls),

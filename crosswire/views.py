@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.plans import PLANS
 from crosswire.lib.errors import CrossWireError
 
 MACHINE_PATHS = ("api", "mcp", "health")
@@ -17,6 +18,12 @@ MACHINE_PATHS = ("api", "mcp", "health")
 def index(request: HttpRequest) -> HttpResponse:
     """Show what CrossWire is and how to connect."""
     return render(request, "index.html", {"public_url": settings.PUBLIC_URL})
+
+
+@require_safe
+def pricing(request: HttpRequest) -> HttpResponse:
+    """Show what each plan allows."""
+    return render(request, "pricing.html", {"plans": [plan for plan in PLANS.values() if plan.is_public]})
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -71,7 +71,7 @@ make_venv() {
 install() {
     if has_uv; then
         echo "env: installing $lock with uv"
-        uv pip sync --quiet --require-hashes --python "$venv_python" "$lock"
+        uv pip sync --quiet --compile-bytecode --require-hashes --python "$venv_python" "$lock"
         return
     fi
     echo "env: installing $lock with pip (takes a minute or more)"

@@ -21,28 +21,58 @@ def secret(name: str, default: str = "") -> str:
     """
     path = os.environ.get(f"{name}_FILE")
     if not path:
-        return os.environ.get(name, default)
+        return text(name, default)
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as problem:
         raise ImproperlyConfigured(f"{name}_FILE={path} cannot be read: {problem.strerror}") from problem
 
 
+def text(name: str, default: str = "") -> str:
+    """Return a setting's text; an empty one is as good as none."""
+    return os.environ.get(name) or default
+
+
+def number(name: str, default: int, *, least: int = 1) -> int:
+    """Return a whole number. Raises: ImproperlyConfigured for anything else, or one that is too small."""
+    value = text(name, str(default))
+    if not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(f"{name}={value!r} is no whole number from {least} up")
+    return int(value)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """Return a yes or no. Raises: ImproperlyConfigured for anything that is neither."""
+    value = text(name, str(default)).lower()
+    if value not in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+        raise ImproperlyConfigured(f"{name}={value!r} must be true or false")
+    return value in ("true", "yes", "on", "1")
+
+
+def one_of(name: str, *choices: str) -> str:
+    """Return one of some words, in capitals; the first unless another is set. Raises: ImproperlyConfigured."""
+    value = text(name, choices[0]).upper()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} must be one of {', '.join(choices)}")
+    return value
+
+
 def public_url(name: str, default: str) -> str:
-    """Return an `http(s)://host[:port]` address without a trailing slash.
+    """Return an `http(s)://host[:port]` address in lower case, without a trailing slash.
 
     Raises: ImproperlyConfigured when it is anything else.
     """
-    value = os.environ.get(name, default).rstrip("/")
+    value = text(name, default).rstrip("/").lower()
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+    is_bare = value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_bare:
         raise ImproperlyConfigured(f"{name}={value!r} must look like https://bus.example.com, without a path")
     return value
 
 
 def port(name: str, default: int) -> int:
     """Return a TCP port. Raises: ImproperlyConfigured for anything that is none."""
-    value = os.environ.get(name, str(default))
+    value = text(name, str(default))
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise ImproperlyConfigured(f"{name}={value!r} is no port number")
     return int(value)
