@@ -35,7 +35,7 @@ async def wait_for_reply(
     del poll_interval_seconds  # accepted for programs written for buses that poll
     name = principal.speaks_for("instance_id", instance_id)
     minutes = BLOCKING_MINUTES if max_wait_minutes is None else max_wait_minutes
-    wanted = max(timeout_seconds, minutes * 60) if persistent else timeout_seconds
+    wanted = minutes * 60 if persistent else timeout_seconds
     seconds = min(wanted, clients.ceiling(principal.client))
     asked = _asked(
         principal, channel, name, seconds, after_id=after_id, limit=WAITED_LIMIT, kind=Wait.Kind.BLOCKING, role=role
@@ -43,7 +43,7 @@ async def wait_for_reply(
     found, why, waited = await _wait_on_channel(asked, progress)
     if found is not None and any(message["message_type"] == "done" for message in found["messages"]):
         why = "done"
-    answer = found or reading.empty()
+    answer = found or _nothing_new(asked)
     last = answer["last_id"]
     return {
         **answer,
@@ -73,7 +73,7 @@ async def check_messages(
     seconds = min(wait, clients.REST_SECONDS)
     asked = _asked(principal, channel, name, seconds, after_id=after_id, limit=limit)
     found, why, _ = await _wait_on_channel(asked, progress)
-    answer = found or reading.empty()
+    answer = found or _nothing_new(asked)
     answer["ended"] = why
     return answer
 
@@ -104,6 +104,14 @@ async def inbox(
     found: Inbox = answer or {"messages": [], "unread": {}, "has_more": False}
     found["ended"] = why
     return found
+
+
+def _nothing_new(asked: waits.Asked) -> Messages:
+    """Return an answer without messages, with what was unread elsewhere when the wait last looked."""
+    answer = reading.empty()
+    if asked.unread:
+        answer["unread"] = asked.unread
+    return answer
 
 
 def _asked(

@@ -61,6 +61,8 @@ class Place(NamedTuple):
     newest: int
     shown_to: int | None
     read_to: int
+    handed_to: int
+    pending_from: int | None
     pending_shown: int | None
     pending_read: int | None
     pending_again: int | None
@@ -85,8 +87,8 @@ _FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %s THEN %s
             ELSE COALESCE(cu.read_to, i.joined_number) END"""
 _STANDING = f"""
 SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST},
-       cu.shown_to, COALESCE(cu.read_to, i.joined_number), cu.pending_shown, cu.pending_read, cu.pending_again,
-       COALESCE(cu.pending_how, ''), cu.pending_at,
+       cu.shown_to, COALESCE(cu.read_to, i.joined_number), COALESCE(cu.handed_to, 0), cu.pending_from,
+       cu.pending_shown, cu.pending_read, cu.pending_again, COALESCE(cu.pending_how, ''), cu.pending_at,
        (SELECT count(*) FROM (SELECT m.sender FROM bus_message m
          WHERE m.workspace_id = c.workspace_id AND m.channel_id = c.id AND m.number > {_FLOOR}
          ORDER BY m.number LIMIT {_COUNTED}) AS following WHERE following.sender <> i.name)
@@ -112,7 +114,7 @@ def standing(
     )
     if not rows:
         return None
-    places = [Place._make((*row[4:13], moment(row[13]), min(row[14], 100))) for row in rows if row[4] is not None]
+    places = [Place._make((*row[4:15], moment(row[15]), min(row[16], 100))) for row in rows if row[4] is not None]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
     head = rows[0]
@@ -186,15 +188,16 @@ def unread(workspace_id: int, channel_id: int, floor: int, reader: str) -> int:
 
 _BIGGER = "CASE WHEN excluded.{0} > bus_cursor.{0} THEN excluded.{0} ELSE bus_cursor.{0} END"
 _MOVE = f"""
-INSERT INTO bus_cursor (workspace_id, channel_id, instance_id, shown_to, read_to, pending_shown, pending_read,
-                        pending_again, pending_how, pending_at, updated_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO bus_cursor (workspace_id, channel_id, instance_id, shown_to, read_to, handed_to, pending_from,
+                        pending_shown, pending_read, pending_again, pending_how, pending_at, updated_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET
   shown_to = CASE WHEN bus_cursor.shown_to IS NULL OR excluded.shown_to > bus_cursor.shown_to
              THEN excluded.shown_to ELSE bus_cursor.shown_to END,
-  read_to = {_BIGGER.format("read_to")},
-  pending_shown = excluded.pending_shown, pending_read = excluded.pending_read,
-  pending_again = excluded.pending_again, pending_how = excluded.pending_how, pending_at = excluded.pending_at,
+  read_to = {_BIGGER.format("read_to")}, handed_to = {_BIGGER.format("handed_to")},
+  pending_from = excluded.pending_from, pending_shown = excluded.pending_shown,
+  pending_read = excluded.pending_read, pending_again = excluded.pending_again,
+  pending_how = excluded.pending_how, pending_at = excluded.pending_at,
   updated_at = excluded.updated_at
 """  # noqa: S608 - built from constants
 
@@ -209,6 +212,8 @@ def move_cursor(workspace_id: int, instance_id: int, place: Place, now: datetime
             instance_id,
             place.shown_to,
             place.read_to,
+            place.handed_to,
+            place.pending_from,
             place.pending_shown,
             place.pending_read,
             place.pending_again,
@@ -228,16 +233,30 @@ def hand_out(workspace_id: int, channel_id: int, instance_id: int, numbers: Sequ
     )
 
 
-def waiting_count(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[str, int]:
-    """Return how many instances wait on each channel now."""
+def handed(workspace_id: int, channel_id: int, instance: str, first: int, last: int) -> list[tuple[int, int]]:
+    """Return from where to where the answers went that held anything between two numbers."""
+    rows = fetch(
+        "SELECT DISTINCT h.from_number, h.to_number FROM bus_handout h JOIN bus_instance i ON i.id = h.instance_id"
+        " WHERE h.workspace_id = %s AND h.channel_id = %s AND h.to_number >= %s AND h.from_number <= %s"
+        " AND i.name = %s",
+        [workspace_id, channel_id, first, last, instance],
+    )
+    return [(start, end) for start, end in rows]
+
+
+def waiting(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[str, set[str]]:
+    """Return which instances wait on each channel now."""
     names = list(channels)
     rows = fetch(
-        "SELECT channel_name, count(DISTINCT instance_id) FROM bus_wait WHERE workspace_id = %s AND ended_at IS NULL"  # noqa: S608
-        f" AND until > %s AND seen_at > %s AND channel_name IN ({', '.join(['%s'] * len(names))})"
-        " GROUP BY channel_name",
+        "SELECT w.channel_name, i.name FROM bus_wait w JOIN bus_instance i ON i.id = w.instance_id"  # noqa: S608
+        " WHERE w.workspace_id = %s AND w.ended_at IS NULL AND w.until > %s AND w.seen_at > %s"
+        f" AND w.channel_name IN ({', '.join(['%s'] * len(names))})",
         [workspace_id, now, now - presence.WAIT_ALIVE, *names],
     )
-    return dict(rows)
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for channel, instance in rows:
+        found[channel].add(instance)
+    return found
 
 
 def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
@@ -249,15 +268,23 @@ def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: dateti
     )
 
 
-def beat(process: str, now: datetime) -> dict[str, int]:
-    """Mark all waits of a process as alive, in one statement; return the newest number for each, by token."""
+class Beat(NamedTuple):
+    """A wait: what ended it from outside ("" for nothing), and the newest number where it waits."""
+
+    token: str
+    ended: str
+    newest: int
+
+
+def beat(process: str, now: datetime) -> list[Beat]:
+    """Mark all waits of a process as alive, in one statement; return how each stands."""
     rows = fetch(
-        """UPDATE bus_wait SET seen_at = %s WHERE process = %s AND ended_at IS NULL
-           RETURNING token, CASE WHEN channel_name = '' THEN
+        """UPDATE bus_wait SET seen_at = %s WHERE process = %s
+           RETURNING token, ended, CASE WHEN channel_name = '' THEN
              (SELECT k.last_number FROM bus_counters k WHERE k.workspace_id = bus_wait.workspace_id)
            ELSE (SELECT CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END
                    FROM bus_channel c LEFT JOIN bus_instance i ON i.id = bus_wait.instance_id
                   WHERE c.workspace_id = bus_wait.workspace_id AND c.name = bus_wait.channel_name) END""",
         [now, process],
     )
-    return {token: newest or 0 for token, newest in rows}
+    return [Beat(token, ended, newest or 0) for token, ended, newest in rows]

@@ -147,10 +147,11 @@ class Instance(Owned):
 
 
 class Cursor(Owned):
-    """What an instance was shown in a channel (`shown_to`) and has read without a gap (`read_to`).
+    """What an instance was shown in a channel (`shown_to`) and has read without a gap (`read_to`), and the highest
+    number an answer to it ever held (`handed_to`).
 
-    The `pending_*` columns hold an answer nobody has confirmed yet: where the two numbers would stand after it
-    (`pending_shown`, `pending_read`) and up to where it was already a repeat (`pending_again`).
+    The `pending_*` columns hold an answer nobody has confirmed yet: its first number (`pending_from`), where the two
+    numbers would stand after it (`pending_shown`, `pending_read`), up to where it is a repeat (`pending_again`).
     """
 
     class Pending(models.TextChoices):
@@ -165,6 +166,8 @@ class Cursor(Owned):
     instance = models.ForeignKey(Instance, models.CASCADE, related_name="+")
     shown_to = models.BigIntegerField(null=True)
     read_to = models.BigIntegerField()
+    handed_to = models.BigIntegerField(default=0)
+    pending_from = models.BigIntegerField(null=True)
     pending_shown = models.BigIntegerField(null=True)
     pending_read = models.BigIntegerField(null=True)
     pending_again = models.BigIntegerField(null=True)
@@ -234,7 +237,7 @@ class Wait(Owned):
             models.Index(
                 fields=["workspace", "channel_name"], name="wait_by_channel", condition=models.Q(ended_at=None)
             ),
-            models.Index(fields=["process"], name="wait_by_process", condition=models.Q(ended_at=None)),
+            models.Index(fields=["process"], name="wait_by_process"),
         )
 
     def __str__(self) -> str:

@@ -64,24 +64,26 @@ class Operation:
         """Return what a model reads."""
         return " ".join((self.params.__doc__ or "").split())
 
-    def validate(self, arguments: Mapping[str, Any], model: type[Params] | None = None) -> dict[str, Any]:
+    def validate(self, arguments: Mapping[str, Any], *, on_rest: bool = False) -> dict[str, Any]:
         """Return the arguments as the service takes them; null is as good as left out.
 
         Raises: CrossWireError `invalid_input`, naming every argument that is wrong and never its value.
         """
-        model = model or self.params
+        http = self.http if on_rest else None
+        model = (http and http.params) or self.params
         given = {
             name: value for name, value in arguments.items() if value is not None or name not in model.model_fields
         }
         try:
             valid = model.model_validate(given)
         except ValidationError as problem:
-            raise invalid_arguments(self, problem) from None
+            renamed = {argument: name for name, argument in http.aliases.items()} if http else {}
+            raise invalid_arguments(model, problem, renamed) from None
         return {name: getattr(valid, name) for name in type(valid).model_fields}
 
     def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
         """Run the operation in this thread and return plain data. Raises: CrossWireError."""
-        valid = self.validate(arguments, self.http.params if on_rest and self.http else None)
+        valid = self.validate(arguments, on_rest=on_rest)
         if self.waits is not None and (self.service is None or valid.get("wait")):
             return async_to_sync(self.waits)(principal, **valid)
         assert self.service is not None
@@ -98,7 +100,7 @@ class Operation:
         progress: Callable[[float], Any] | None = None,
     ) -> Any:
         """Run the operation without holding a thread while it waits. Raises: CrossWireError."""
-        valid = self.validate(arguments, self.http.params if on_rest and self.http else None)
+        valid = self.validate(arguments, on_rest=on_rest)
         self._note_instance(principal, valid)
         with _database_errors():
             if self.waits is not None:
@@ -135,16 +137,17 @@ def _database_errors() -> Iterator[None]:
         raise unavailable("The database is away or busy; try again.") from problem
 
 
-def invalid_arguments(operation: Operation, problem: ValidationError) -> CrossWireError:
-    """Return the refusal for arguments that do not fit, without their values."""
+def invalid_arguments(model: type[Params], problem: ValidationError, renamed: Mapping[str, str]) -> CrossWireError:
+    """Return the refusal for arguments that do not fit, without their values, by the names their sender knows."""
+    known = ", ".join(renamed.get(name, name) for name in model.model_fields) or "none"
     wrong = []
     for error in problem.errors(include_url=False, include_context=True, include_input=False):
-        where = ".".join(str(part) for part in error["loc"]) or "arguments"
+        where = ".".join(renamed.get(str(part), str(part)) for part in error["loc"]) or "arguments"
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, CrossWireError):
             message = cause.message
         elif error["type"] == "extra_forbidden":
-            message = f'there is no argument "{where[:80]}"; arguments are {", ".join(operation.params.model_fields)}'
+            message = f'there is no argument "{where[:80]}"; arguments are {known}'
         elif error["type"] == "missing":
             message = f"{where} is missing"
         else:

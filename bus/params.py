@@ -46,15 +46,13 @@ def _line(field: str, most: int, least: int = 1) -> AfterValidator:
 
 ChannelName = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
 InstanceId = Annotated[str, Field(min_length=1, max_length=80)]  # its form is checked where it is bound to a caller
-MessageId = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=BIGGEST_ID)]
+MessageId = Annotated[int, Field(ge=0, le=BIGGEST_ID), BeforeValidator(_no_bool)]  # bounds first: else no `minimum`
 AfterId = Annotated[int, BeforeValidator(_no_bool), _clamp(0, BIGGEST_ID)]
-ReplyTo = Annotated[
-    Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=BIGGEST_ID)] | None, AfterValidator(_none_if_zero)
-]
+ReplyTo = Annotated[MessageId | None, AfterValidator(_none_if_zero)]
 Limit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 200)]
 SearchLimit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 100)]
-Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False), _clamp(0, 86_400)]
-Minutes = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False), _clamp(0, 1_440)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool), _clamp(0, 86_400)]
+Minutes = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool), _clamp(0, 1_440)]
 Description = Annotated[str, Field(max_length=500), _line("description", 500, 0)]
 Query = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(lambda v: storable("query", v))]
 DataKey = Annotated[str, Field(min_length=1, max_length=200), _line("key", 200)]
@@ -187,7 +185,7 @@ class SearchMessages(Params):
     query: Query
     limit: SearchLimit = 10
     channel: ChannelName | None = None
-    sender: InstanceId | None = None
+    sender: Annotated[InstanceId, _line("sender", 80)] | None = None
     message_type: MessageType | None = None
 
 

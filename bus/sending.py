@@ -51,16 +51,16 @@ async def _drain(queues: dict[int, list[_Waiting]], workspace_id: int) -> None:
         del queues[workspace_id]
 
 
-async def _store(batch: list[_Waiting]) -> None:
-    """Store a batch and answer everybody in it, whatever happens."""
+async def _store(batch: list[_Waiting]) -> messages.StoreError | None:
+    """Store a batch and answer everybody in it, whatever happens; return why the database did not take it."""
     try:
         outcomes = await executor.run(messages.send_many, [draft for draft, _ in batch])
     except messages.StoreError as failure:
-        if not failure.is_uncertain and len(batch) > 1:
-            for each in batch:  # nothing of it was stored: one by one, so that the one at fault fails alone
-                await _store([each])
-            return
-        _refuse(batch, messages.not_stored(failure))
+        if failure.is_uncertain or len(batch) == 1:
+            _refuse(batch, messages.not_stored(failure))
+        else:
+            await _store_singly(batch)
+        return failure
     except BaseException as problem:
         _refuse(batch, problem)
         if not isinstance(problem, Exception):
@@ -73,6 +73,19 @@ async def _store(batch: list[_Waiting]) -> None:
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
+    return None
+
+
+async def _store_singly(batch: list[_Waiting]) -> None:
+    """Store a batch of which nothing was stored one by one, so that the one at fault fails alone.
+
+    Once one finds the database away the rest is refused: each would wait for it as long again.
+    """
+    for index, each in enumerate(batch):
+        failure = await _store([each])
+        if failure is not None and failure.is_away:
+            _refuse(batch[index + 1 :], messages.not_stored(messages.StoreError()))
+            return
 
 
 def _refuse(batch: list[_Waiting], problem: BaseException) -> None:

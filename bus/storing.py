@@ -140,8 +140,8 @@ def facts(workspace_id: int, pairs: set[tuple[str, str]]) -> Facts:
     rows = fetch(
         f"""SELECT d.column1, d.column2, c.id, c.paused_at, c.archived_at, c.last_seq, c.last_number, c.last_sender,
                    c.last_other, c.last_message_at, i.id, i.joined_number, i.last_seen_at, i.left_at, i.client,
-                   cu.shown_to, cu.read_to, cu.pending_shown, cu.pending_read, cu.pending_again, cu.pending_how,
-                   cu.pending_at
+                   cu.shown_to, cu.read_to, cu.handed_to, cu.pending_from, cu.pending_shown, cu.pending_read,
+                   cu.pending_again, cu.pending_how, cu.pending_at
               FROM (VALUES {values(len(listed), 2)}) AS d
               LEFT JOIN bus_channel c ON c.workspace_id = %s AND c.name = d.column1
               LEFT JOIN bus_instance i ON i.workspace_id = %s AND i.name = d.column2
@@ -168,7 +168,7 @@ def facts(workspace_id: int, pairs: set[tuple[str, str]]) -> Facts:
         if row[10] is not None and sender not in senders:
             senders[sender] = SenderState(row[10], sender, row[11], moment(row[12]), row[13] is None, row[14])
         if row[16] is not None:
-            places[channel, sender] = Place._make((row[2], channel, 0, *row[15:21], moment(row[21]), 0))
+            places[channel, sender] = Place._make((row[2], channel, 0, *row[15:23], moment(row[23]), 0))
     return channels, senders, places
 
 

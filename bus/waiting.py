@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bus import wakeups
+from bus.hot import Beat
 from bus.services import waits
 from crosswire.lib import executor, hub
 from crosswire.lib.errors import CrossWireError
@@ -105,15 +106,19 @@ class Room:
                 await asyncio.sleep(BEAT_SECONDS)
                 if self.by_token:
                     with suppress(CrossWireError):  # the database is away: the next beat will tell
-                        self._compare(await executor.run(waits.beat, PROCESS))
+                        self.compare(await executor.run(waits.beat, PROCESS))
         finally:
             self._beats.pop(loop, None)
 
-    def _compare(self, alive: dict[str, int]) -> None:
-        """Wake whose channel has moved on unheard."""
-        for token, newest in alive.items():
+    def compare(self, beats: Iterable[Beat]) -> None:
+        """Wake whose channel has moved on unheard; end whose end was not heard."""
+        for token, ended, newest in beats:
             waiter = self.by_token.get(token)
-            if waiter is not None and newest > waiter.newest:
+            if waiter is None:
+                continue
+            if ended:
+                waiter.end(ended)
+            elif newest > waiter.newest:
                 waiter.newest = newest
                 waiter.wake()
 
@@ -134,17 +139,28 @@ async def wait[T](
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
+    looking: asyncio.Future[T | None] | None = None
     with room.waiter(workspace_id, channel) as waiter:  # register first, read second: no wake is lost
         try:
             while True:
                 waiter.woken.clear()
-                if waiter.why is None and (answer := await look(waiter)) is not None:
-                    return answer, "message", loop.time() - began
+                if waiter.why is None:
+                    looking = asyncio.ensure_future(look(waiter))
+                    if (answer := await asyncio.shield(looking)) is not None:
+                        return answer, "message", loop.time() - began
                 why = waiter.why or await _until_woken(waiter, began, seconds, progress)
                 if why:
                     return None, why, loop.time() - began
         finally:
-            await asyncio.shield(executor.run(waits.close, waiter.token))
+            await asyncio.shield(_close(waiter.token, looking))
+
+
+async def _close(token: str, looking: asyncio.Future[Any] | None) -> None:
+    """Forget a wait, after a look that its client's end broke into: the look might store the wait yet."""
+    if looking is not None:
+        await asyncio.wait([looking])
+        looking.exception()  # told to whoever is still there
+    await executor.run(waits.close, token)
 
 
 async def _until_woken(waiter: Waiter, began: float, seconds: float, progress: Progress | None) -> str | None:

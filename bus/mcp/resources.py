@@ -1,10 +1,11 @@
 """Resources: the channels, a channel's newest messages, a shared item. They show what the tools show.
 
-`resources/read` is the operation it shows: same rights, same result, text fenced.
+`resources/read` is the operation it shows, by an onlooker: same result, text fenced, nothing marked as read.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -13,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 
 from accounts.principals import Principal
 from bus.mcp import tools
+from bus.mcp.fence import inert
 from bus.operations import OPERATIONS
 from crosswire.lib.errors import CrossWireError
 
@@ -74,23 +76,25 @@ async def listed(principal: Principal) -> list[types.Resource]:
             for each in channels["channels"][:LISTED_MOST]
         ),
         *(
-            types.Resource(uri=data_uri(each["key"]), name=each["key"], title=each["key"], mime_type="text/plain")
+            types.Resource(uri=data_uri(each["key"]), name=key, title=key, mime_type="text/plain")
             for each in items["items"][:LISTED_MOST]
+            if (key := inert(each["key"]))
         ),
     ]
 
 
 async def read(principal: Principal, uri: str) -> types.ReadResourceResult:
-    """Return a resource as text. Raises: MCPError."""
+    """Return a resource as text; nobody's cursor moves, for programs read these unasked. Raises: MCPError."""
     name, arguments = parse(uri)
     operation = OPERATIONS[name]
+    onlooker = replace(principal, instance=None, is_read_only=True)
     try:
-        data = await operation.acall(principal, arguments, on_rest=False)
+        data = await operation.acall(onlooker, arguments, on_rest=False)
     except CrossWireError as refusal:
         if refusal.code in ("not_found", "invalid_input"):
             raise unknown(uri) from refusal
         raise MCPError(code=types.INTERNAL_ERROR, message=refusal.message, data=refusal.as_dict()) from refusal
-    shown = tools.answer(operation, principal, arguments, data).content[0]
+    shown = tools.answer(operation, onlooker, arguments, data).content[0]
     assert isinstance(shown, types.TextContent)
     return types.ReadResourceResult(
         contents=[types.TextResourceContents(uri=uri, mime_type="text/plain", text=shown.text)]

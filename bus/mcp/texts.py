@@ -5,6 +5,7 @@ A text function gets the arguments, the result and the answer's fence, and retur
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,11 @@ def unread_line(unread: Mapping[str, int]) -> str:
     return f"Unread elsewhere: {told}. Call inbox to read them." if told else ""
 
 
+def quoted(name: str) -> str:
+    """Return a name in quotes that nothing in it can end."""
+    return json.dumps(name, ensure_ascii=False)
+
+
 def message_block(message: Data, fence: Fence) -> str:
     """Return one message: a line that says who wrote it, and its text inside the fence."""
     who = f"{message['sender_kind']}, {'verified' if message['verified'] else 'not verified'}"
@@ -30,7 +36,7 @@ def message_block(message: Data, fence: Fence) -> str:
         marks.append(_counted(message["reply_count"], "reply", "replies"))
     if message.get("again"):
         marks.append("shown before, not confirmed")
-    head = f'#{message["id"]} in #{message["channel"]} from "{message["sender"]}" ({who}) {" · ".join(marks)}'
+    head = f"#{message['id']} in #{message['channel']} from {quoted(message['sender'])} ({who}) {' · '.join(marks)}"
     return f"{head}\n{fence.around(message['content'])}"
 
 
@@ -52,7 +58,7 @@ def next_step(name: str, args: Args, data: Data) -> str:
     channel = args.get("channel", "general")
     last = data.get("last_id")
     if name == "wait_for_reply":
-        steps.append(_after_wait(data, last))
+        steps.append(_after_wait(data, last) if data["messages"] else _keep_listening(data))
     elif data.get("has_more") and name == "check_messages":
         steps.append(f'There is more: check_messages(channel="{channel}", after_id={last}).')
     elif name == "check_messages" and last is not None:
@@ -60,12 +66,12 @@ def next_step(name: str, args: Args, data: Data) -> str:
     elif name == "inbox" and data.get("messages"):
         steps.append("Answer with send_message (same channel, in_reply_to); call inbox again for what is left.")
     elif name == "get_shared_data" and data.get("next_offset"):
-        steps.append(f'There is more: get_shared_data(key="{data["key"]}", offset={data["next_offset"]}).')
+        steps.append(f"There is more: get_shared_data(key={quoted(data['key'])}, offset={data['next_offset']}).")
     if data.get("fetch"):
         steps.append(f"Older unread messages were left out; fetch them with {data['fetch']}.")
     if name != "inbox" and data.get("unread"):
         steps.append(unread_line(data["unread"]))
-    return " ".join(steps)
+    return " ".join(step for step in steps if step)
 
 
 def _after_wait(data: Data, last: int | None) -> str:
@@ -75,12 +81,21 @@ def _after_wait(data: Data, last: int | None) -> str:
     return f"Answer with send_message, then wait_for_reply(after_id={last}) to keep listening.{more}"
 
 
+def _keep_listening(data: Data) -> str:
+    """Return how to go on after a wait that ended without a message; "" where another wait goes on already."""
+    if data["ended"] == "superseded":
+        return ""
+    name = quoted(data["instance_id"])
+    call = f'wait_for_reply(channel="{data["channel"]}", instance_id={name}, after_id={data["resume_after_id"]})'
+    return f"TO KEEP LISTENING: {call}"
+
+
 def register(args: Args, data: Data, fence: Fence) -> str:
     """Say who one is now, who else is here, and what to do."""
-    others = [f'"{each["instance_id"]}" ({each["status"]})' for each in data["instances"]]
+    others = [f"{quoted(each['instance_id'])} ({each['status']})" for each in data["instances"]]
     names = [f"#{each['name']}" for each in data["channels"]]
     return _lines(
-        f'Registered as "{data["instance_id"]}"{"" if data["is_new"] else " (welcome back)"}.',
+        f"Registered as {quoted(data['instance_id'])}{'' if data['is_new'] else ' (welcome back)'}.",
         f"Channels: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}",
         f"Instances: {', '.join(others[:20])}{' …' if len(others) > 20 else ''}",
         unread_line(data["unread"]) or "Nothing unread. Use check_messages, or wait_for_reply to listen.",
@@ -91,7 +106,7 @@ def send_message(args: Args, data: Data, fence: Fence) -> str:
     """Say what was stored; never that it was read."""
     sender = data["sender"]
     reply = f" (reply to #{data['in_reply_to']})" if data.get("in_reply_to") else ""
-    stored = f'Message #{data["id"]} sent to #{data["channel"]} as "{sender}" [{data["message_type"]}]{reply}'
+    stored = f"Message #{data['id']} sent to #{data['channel']} as {quoted(sender)} [{data['message_type']}]{reply}"
     again = "" if data["created"] else " (already stored: this was a repeat with the same idempotency_key)"
     waiting = data["recipients"]
     return _lines(
@@ -128,14 +143,11 @@ def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
             f"{len(data['messages'])} new message(s) in #{channel}.",
             fence.notice,
             _blocks(data["messages"], fence),
-            *(f'"{sender}" signaled DONE in #{channel}.' for sender in dict.fromkeys(done)),
+            *(f"{quoted(sender)} signaled DONE in #{channel}." for sender in dict.fromkeys(done)),
             f"Last message ID: {data['last_id']}",
             next_step("wait_for_reply", args, data),
         )
-    resume = (
-        f'wait_for_reply(channel="{channel}", instance_id="{data["instance_id"]}", after_id={data["resume_after_id"]})'
-    )
-    return _lines(_no_reply(channel, data), f"TO KEEP LISTENING: {resume}", unread_line(data.get("unread", {})))
+    return _lines(_no_reply(channel, data), _keep_listening(data), unread_line(data.get("unread", {})))
 
 
 def _no_reply(channel: str, data: Data) -> str:
@@ -191,7 +203,7 @@ def create_channel(args: Args, data: Data, fence: Fence) -> str:
     """Say that the channel is there, under which name, and what looks like it."""
     made = f"Channel #{data['channel']} created." if data["created"] else f"Channel #{data['channel']} exists already."
     asked = args["asked_name"]
-    normal = f' (normalized from "{asked}")' if asked != data["channel"] else ""
+    normal = f" (normalized from {quoted(asked)})" if asked != data["channel"] else ""
     names = ", ".join(f"#{name}" for name in data["similar"])
     return _lines(made.replace(".", f"{normal}."), f"There are similar channels: {names}." if names else "")
 
@@ -222,14 +234,16 @@ def list_instances(args: Args, data: Data, fence: Fence) -> str:
     for each in data["instances"]:
         waits = f", waits on {', '.join(each['waiting_on'])}" if each["waiting_on"] else ""
         about = f" — {each['description']}" if each["description"] else ""
-        lines.append(f'"{each["instance_id"]}" is {each["status"]}, last seen {each["last_seen"]}{waits}{about}')
+        lines.append(f"{quoted(each['instance_id'])} is {each['status']}, last seen {each['last_seen']}{waits}{about}")
     return _lines(f"{_counted(len(lines), 'instance', 'instances')}.", *lines)
 
 
 def share_data(args: Args, data: Data, fence: Fence) -> str:
     """Say under which key the text can be had."""
     until = f" It expires at {data['expires_at']}." if data["expires_at"] else ""
-    shared = f'Shared {data["size_bytes"]:,} bytes under key "{data["key"]}".{until} Tell others the key in a message.'
+    shared = (
+        f"Shared {data['size_bytes']:,} bytes under key {quoted(data['key'])}.{until} Tell others the key in a message."
+    )
     return _lines(shared, unread_line(data.get("unread", {})))
 
 
@@ -239,7 +253,8 @@ def list_shared_data(args: Args, data: Data, fence: Fence) -> str:
     for each in data["items"]:
         about = f" — {each['description']}" if each["description"] else ""
         lines.append(
-            f'"{each["key"]}": {each["size_bytes"]:,} bytes by "{each["created_by"]}", {each["created_at"]}{about}'
+            f"{quoted(each['key'])}: {each['size_bytes']:,} bytes by {quoted(each['created_by'])}, "
+            f"{each['created_at']}{about}"
         )
     return _lines(f"{_counted(len(lines), 'shared item', 'shared items')}.", *lines)
 
@@ -247,7 +262,8 @@ def list_shared_data(args: Args, data: Data, fence: Fence) -> str:
 def get_shared_data(args: Args, data: Data, fence: Fence) -> str:
     """Show an item, or the part of it that fits."""
     return _lines(
-        f'"{data["key"]}": {data["size_bytes"]:,} bytes, shared by "{data["created_by"]}" at {data["created_at"]}.',
+        f"{quoted(data['key'])}: {data['size_bytes']:,} bytes, shared by {quoted(data['created_by'])} at "
+        f"{data['created_at']}.",
         fence.notice,
         fence.around(data["content"]),
         next_step("get_shared_data", args, data),
@@ -256,7 +272,7 @@ def get_shared_data(args: Args, data: Data, fence: Fence) -> str:
 
 def delete_shared_data(args: Args, data: Data, fence: Fence) -> str:
     """Say that it is gone."""
-    return f'Deleted "{args["key"]}".'
+    return f"Deleted {quoted(args['asked_key'])}."
 
 
 def unregister(args: Args, data: Data, fence: Fence) -> str:
@@ -267,14 +283,14 @@ def unregister(args: Args, data: Data, fence: Fence) -> str:
 def whoami(args: Args, data: Data, fence: Fence) -> str:
     """Say who calls and what is left."""
     usage = data["usage"]
-    instance = f' and speaks for "{data["instance"]}" alone' if data["instance"] else ""
+    instance = f" and speaks for {quoted(data['instance'])} alone" if data["instance"] else ""
     rights = " It is read-only." if data["read_only"] else ""
     figures = [
         f"{name} {usage[name]['used']:,}{'' if usage[name]['limit'] is None else f' of {usage[name]["limit"]:,}'}"
         for name in ("messages", "instances", "channels", "data_bytes")
     ]
     return _lines(
-        f'Workspace "{data["workspace"]}" on plan {usage["plan"]}; the key "{data["key_name"]}" is a '
+        f"Workspace {quoted(data['workspace'])} on plan {usage['plan']}; the key {quoted(data['key_name'])} is a "
         f"{data['kind'].replace('_', ' ')}{instance}.{rights}",
         f"Used this month: {', '.join(figures)}. Messages start anew at {usage['resets_at']}.",
     )

@@ -96,12 +96,11 @@ def answer(operation: Operation, principal: Principal, given: dict[str, Any], da
     fence = Fence()
     args = text_arguments(operation, principal, given)
     # Text functions may say more than the result does: who sent, who waited.
-    shown = inert_everywhere({**args.get("caller", {}), **{k: v for k, v in data.items() if k != "messages"}})
-    shown = {**shown, **{key: data[key] for key in ("messages", "replies", "parent", "content") if key in data}}
+    shown = _inert_but_content({**args["caller"], **data})
     text = texts.TEXTS[operation.name](args, shown, fence)
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
-        structured_content=_structured(operation, args, data, fence),
+        structured_content=_structured(operation, data, fence, texts.next_step(operation.name, args, shown)),
     )
 
 
@@ -110,15 +109,24 @@ def text_arguments(operation: Operation, principal: Principal, given: dict[str, 
     valid = operation.validate(given)
     name = principal.instance or (valid.get(operation.instance) if operation.instance else None)
     caller = {"sender": name, "instance_id": name} if name else {}
-    return {**valid, "asked_name": inert(str(given.get("name", ""))), "caller": caller}
+    asked = {"asked_name": str(given.get("name", "")), "asked_key": str(valid.get("key", ""))}
+    return {**valid, **inert_everywhere(asked), "caller": caller}
 
 
-def _structured(operation: Operation, args: dict[str, Any], data: dict[str, Any], fence: Fence) -> dict[str, Any]:
+def _inert_but_content(value: Any) -> Any:
+    """Return plain data with every string inert but `content`, which the fence makes so."""
+    if isinstance(value, list):
+        return [_inert_but_content(each) for each in value]
+    if isinstance(value, dict):
+        return {inert(key): each if key == "content" else _inert_but_content(each) for key, each in value.items()}
+    return inert_everywhere(value)
+
+
+def _structured(operation: Operation, data: dict[str, Any], fence: Fence, step: str) -> dict[str, Any]:
     if operation.name not in _WITH_PEER_TEXT:
         return inert_everywhere(data)  # type: ignore[no-any-return]  # a dict stays a dict
     fenced = _fence_messages(data, fence)
     has_text = any(data.get(key) for key in ("messages", "replies", "parent", "content"))
-    step = texts.next_step(operation.name, args, data)
     notice = {"notice": fence.notice} if has_text else {}
     return {**notice, **fenced, **({"next": step} if step else {})}
 

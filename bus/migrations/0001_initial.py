@@ -101,6 +101,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('shown_to', models.BigIntegerField(null=True)),
                 ('read_to', models.BigIntegerField()),
+                ('handed_to', models.BigIntegerField(default=0)),
+                ('pending_from', models.BigIntegerField(null=True)),
                 ('pending_shown', models.BigIntegerField(null=True)),
                 ('pending_read', models.BigIntegerField(null=True)),
                 ('pending_again', models.BigIntegerField(null=True)),
@@ -271,6 +273,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='wait',
-            index=models.Index(condition=models.Q(('ended_at', None)), fields=['process'], name='wait_by_process'),
+            index=models.Index(fields=['process'], name='wait_by_process'),
         ),
     ]

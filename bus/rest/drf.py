@@ -36,7 +36,7 @@ class OperationView(APIView):
 
     def run(self, request: Request, **in_path: str) -> Response:
         """Answer one call."""
-        operation = self.operations[request.method or ""]
+        operation = self.operations["GET" if request.method == "HEAD" else request.method or ""]
         assert operation.http is not None
         principal: Principal = request.auth  # type: ignore[assignment]  # DRF types its own token here
         if request.method == "POST":
@@ -45,6 +45,11 @@ class OperationView(APIView):
             scope = {"query_string": request.META.get("QUERY_STRING", "").encode("latin-1"), "headers": []}
             source = http.query(http.take_key(scope)[1])
         return Response(operation(principal, lane.arguments(operation.http, source, in_path)))
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Return what DRF sends with every answer, and that nobody keeps a copy of it."""
+        return {**super().default_response_headers, "Cache-Control": "no-store"}
 
     def get_view_name(self) -> str:
         """Return the heading of the browsable page."""
@@ -125,7 +130,12 @@ def urlpatterns() -> list[URLPattern]:
             r"{(\w+)}", lambda name: f"<{'path' if name[1] in lane.WITH_SLASHES else 'str'}:{name[1]}>", at[1:]
         )
         methods = {method.lower(): OperationView.run for method in operations}
-        view: type[OperationView] = type("OperationView", (OperationView,), {"operations": operations, **methods})
+        names = [*methods, "options"]
+        if "GET" in operations and operations["GET"].instance is None:
+            names.append("head")  # elsewhere a read is remembered, and nothing is shown by a HEAD
+        view: type[OperationView] = type(
+            "OperationView", (OperationView,), {"operations": operations, "http_method_names": names, **methods}
+        )
         first = operations.get("GET") or next(iter(operations.values()))
         patterns.append(path(route, view.as_view(), name=first.name))
     return patterns

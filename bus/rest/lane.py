@@ -50,7 +50,7 @@ def route(scope: http.Scope) -> tuple[Operation, dict[str, str]] | None:
     accept = http.header(scope, b"accept")
     if "text/html" in accept or not (not accept or "*/*" in accept or "application/*" in accept or "json" in accept):
         return None
-    if method == "POST" and not http.header(scope, b"content-type").lower().startswith("application/json"):
+    if method == "POST" and http.media_type(scope) != "application/json":
         return None
     for verb, path, operation in _ROUTES:
         if verb == method and (match := path.fullmatch(scope["path"])):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
@@ -90,22 +90,27 @@ def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
             batch.store()
             is_committing = True
     except (DatabaseError, InterfaceError) as problem:
-        raise StoreError(is_uncertain=is_committing) from problem
+        is_away = isinstance(problem, OperationalError | InterfaceError)
+        raise StoreError(is_uncertain=is_committing, is_away=is_away) from problem
     return _with_unread(drafts, outcomes)
 
 
 class StoreError(Exception):
-    """A batch failed. `is_uncertain`: while committing, so it may have been stored."""
+    """A batch failed. `is_uncertain`: while committing, so it may have been stored. `is_away`: not by its contents."""
 
-    def __init__(self, *, is_uncertain: bool) -> None:
+    def __init__(self, *, is_uncertain: bool = False, is_away: bool = False) -> None:
         super().__init__("the batch was not stored" if not is_uncertain else "the batch may have been stored")
         self.is_uncertain = is_uncertain
+        self.is_away = is_away
 
 
 def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError]) -> list[Sent | CrossWireError]:
-    """Tell each sender what it has not read."""
+    """Tell each sender what it has not read. A database that goes away now changes nothing: the batch is stored."""
     senders = {each.sender: each.principal for each in drafts}
-    unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
+    try:
+        unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
+    except (DatabaseError, InterfaceError):
+        return outcomes
     for each, outcome in zip(drafts, outcomes, strict=True):
         if not isinstance(outcome, CrossWireError) and unread[each.sender]:
             outcome["unread"] = unread[each.sender]
@@ -131,7 +136,7 @@ class _Batch:
     people: dict[str, storing.SenderState] = field(init=False)
     places: dict[tuple[str, str], hot.Place] = field(init=False)
     remembered: dict[tuple[str, str], storing.Remembered] = field(init=False)
-    waiting: dict[str, int] = field(init=False)
+    waiting: dict[str, set[str]] = field(init=False)
     new_channels: int = 0
     new_places: int = 0
     stored: list[storing.NewMessage] = field(default_factory=list)
@@ -156,7 +161,7 @@ class _Batch:
         self.remembered = (
             storing.remembered(self.workspace_id, wanted, self.now - retention.IDEMPOTENCY_REMEMBERED) if wanted else {}
         )
-        self.waiting = hot.waiting_count(self.workspace_id, {each.channel for each in self.drafts}, self.now)
+        self.waiting = hot.waiting(self.workspace_id, {each.channel for each in self.drafts}, self.now)
 
     def decide(self, each: Draft) -> Sent | CrossWireError:
         """Take a number for a draft, or say why not."""
@@ -211,7 +216,8 @@ class _Batch:
         return True
 
     def _admit(self, each: Draft, channel: storing.ChannelState, *, joins: bool) -> Sent:
-        self.new_channels += channel.pk is None or channel.is_archived
+        self.new_channels += each.channel not in self.channels or channel.is_archived
+        channel.is_archived = False
         self.new_places += joins
         self.counters = self.counters._replace(
             last_number=self.counters.last_number + 1, month_messages=self.counters.month_messages + 1, last_at=self.now
@@ -265,7 +271,7 @@ class _Batch:
             "channel": each.channel,
             "message_type": each.message_type,
             "created": created,
-            "recipients": self.waiting.get(each.channel, 0),
+            "recipients": len(self.waiting[each.channel] - {each.sender}),
             "last_shown": shown,
         }
         if each.in_reply_to is not None:

@@ -72,11 +72,19 @@ def check_as_onlooker(
 
 def settled(principal: Principal, name: str, place: hot.Place, after_id: int | None) -> hot.Place:
     """Return the place after what this call says of the answer before it."""
-    is_held = cursors.names_pending(place, after_id) and (
-        after_id == place.pending_shown
-        or hot.is_by_another(principal.workspace_id, place.channel_id, after_id or 0, name)
-    )
-    return cursors.settle(place, after_id, is_held=is_held)
+    if after_id is None:
+        return cursors.settle(place, None)
+    is_pending, is_earlier = cursors.is_again(place, after_id), cursors.may_be_earlier(place, after_id)
+    if not (is_pending or is_earlier) or not _is_by_another(principal, name, place, after_id):
+        return cursors.settle(place, None)
+    needs_look = is_earlier or cursors.needs_proof(place)
+    known = hot.handed(principal.workspace_id, place.channel_id, name, after_id, after_id) if needs_look else []
+    return cursors.settle(place, after_id, known)
+
+
+def _is_by_another(principal: Principal, name: str, place: hot.Place, number: int) -> bool:
+    is_end = number == place.pending_shown  # an answer ends with a message of somebody else
+    return is_end or hot.is_by_another(principal.workspace_id, place.channel_id, number, name)
 
 
 def read(principal: Principal, place: hot.Place, name: str, floor: int | None, limit: int) -> Answer:
@@ -84,10 +92,18 @@ def read(principal: Principal, place: hot.Place, name: str, floor: int | None, l
     answer = _fetch(
         principal, place.channel_id, place.channel, floor=floor, reader=name, limit=limit, newest=place.newest
     )
-    for message in answer.messages:
-        if cursors.is_again(place, message["id"]):
-            message["again"] = True
+    _mark_again(principal, name, place, answer.messages)
     return answer
+
+
+def _mark_again(principal: Principal, name: str, place: hot.Place, messages: Sequence[MessageItem]) -> None:
+    """Mark what an answer held that nobody confirmed."""
+    numbers = [message["id"] for message in messages]
+    earlier = [number for number in numbers if cursors.may_be_earlier(place, number)]
+    known = hot.handed(principal.workspace_id, place.channel_id, name, earlier[0], earlier[-1]) if earlier else []
+    for message, number in zip(messages, numbers, strict=True):
+        if cursors.is_again(place, number) or (number in earlier and cursors.is_within(known, number)):
+            message["again"] = True
 
 
 def _fetch(
@@ -147,7 +163,7 @@ def remember(principal: Principal, found: hot.Standing, place: hot.Place, answer
     """Store what the call confirmed and what its answer holds; return the place after it."""
     now = clock.now()
     numbers = [message["id"] for message in answer.messages]
-    after = cursors.hold(place, answer.start, numbers, now) if numbers else place
+    after = cursors.hold(place, answer.start, numbers, now, is_alone=calls.is_alone()) if numbers else place
     if after == found.place:
         return after
     with writing():
@@ -232,11 +248,12 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
     kept = fitting(_oldest_unread(principal, name, places, limit), around)
     left: dict[str, int] = {}
     if found.elsewhere:
+        gone = retention.first_live(principal) - 1
         with writing():
             for place in found.elsewhere:
                 numbers = [message["id"] for message in kept if message["channel"] == place.channel]
                 _remember_in_inbox(principal, found, place, places[place.channel], numbers)
-                floor = max(numbers, default=places[place.channel].read_to)
+                floor = max(numbers, default=max(places[place.channel].read_to, gone))
                 if rest := hot.unread(principal.workspace_id, place.channel_id, floor, name):
                     left[place.channel] = rest
     return {"messages": kept, "unread": left, "has_more": bool(left)}
@@ -247,11 +264,10 @@ def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place]
     found: list[MessageItem] = []
     for place in places.values():
         start = max(place.read_to, first_live - 1)
-        for row in hot.after(principal.workspace_id, place.channel_id, start, name, limit):
-            message = item(row, place.channel)
-            if cursors.is_again(place, row.number):
-                message["again"] = True
-            found.append(message)
+        rows = hot.after(principal.workspace_id, place.channel_id, start, name, limit)
+        unread = [item(row, place.channel) for row in rows]
+        _mark_again(principal, name, place, unread)
+        found += unread
     return sorted(found, key=lambda message: message["id"])[:limit]
 
 
@@ -259,7 +275,7 @@ def _remember_in_inbox(
     principal: Principal, found: hot.Standing, before: hot.Place, place: hot.Place, numbers: Sequence[int]
 ) -> None:
     now = clock.now()
-    after = cursors.hold(place, place.read_to, numbers, now) if numbers else place
+    after = cursors.hold(place, place.read_to, numbers, now, is_alone=calls.is_alone()) if numbers else place
     if after != before:
         hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
     if numbers:
@@ -287,7 +303,7 @@ def ack_inbox(principal: Principal, *, instance_id: str, channel: str, up_to: in
 
 
 def _fresh_place(channel: Channel, found: hot.Standing) -> hot.Place:
-    return hot.Place(channel.pk, channel.name, 0, None, found.joined_number, None, None, None, "", None, 0)
+    return hot.Place(channel.pk, channel.name, 0, None, found.joined_number, 0, None, None, None, None, "", None, 0)
 
 
 def empty() -> Messages:

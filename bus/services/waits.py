@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError
@@ -32,6 +32,7 @@ class Asked:
     process: str
     floor: int | None = None
     newest: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
     is_open: bool = False
 
 
@@ -43,14 +44,17 @@ def look(asked: Asked, token: str) -> Messages | None:
     if asked.instance is None or asked.principal.is_read_only:
         return _look_as_onlooker(asked, token)
     found = instances.arrive(asked.principal, asked.instance, asked.channel)
+    asked.unread = instances.tell(found.elsewhere)
     if asked.floor is None:
-        _begin(asked, found)
+        found = _begin(asked, found)
     assert asked.floor is not None
     asked.newest = found.place.newest if found.place else 0
     answer = None
     if found.place is not None:
         answer = reading.read(asked.principal, found.place, asked.instance, asked.floor, asked.limit)
     if answer is not None and answer.messages and found.place is not None:
+        if not asked.is_open:
+            supersede(asked, found.instance_id)
         place = reading.remember(asked.principal, found, found.place, answer)
         return reading.result(answer, found, place)
     if not asked.is_open:
@@ -58,25 +62,28 @@ def look(asked: Asked, token: str) -> Messages | None:
     return None
 
 
-def _begin(asked: Asked, found: hot.Standing) -> None:
-    """Fix the floor, after taking note of what the call says of the answer before it, and end an older wait."""
+def _begin(asked: Asked, found: hot.Standing) -> hot.Standing:
+    """Fix the floor; return where the instance stands after what the call says of the answer before it."""
     assert asked.instance is not None
     if found.place is None:
         asked.floor = asked.after_id if asked.after_id is not None else 0
-    else:
-        place = reading.settled(asked.principal, asked.instance, found.place, asked.after_id)
-        asked.floor = cursors.floor_of(place, asked.after_id)
-        if place != found.place:
-            hot.move_cursor(asked.principal.workspace_id, found.instance_id, place, clock.now())
-    supersede(asked, found.instance_id)
+        return found
+    place = reading.settled(asked.principal, asked.instance, found.place, asked.after_id)
+    asked.floor = cursors.floor_of(place, asked.after_id)
+    if place != found.place:
+        hot.move_cursor(asked.principal.workspace_id, found.instance_id, place, clock.now())
+    return found._replace(place=place)
 
 
-def supersede(asked: Asked, instance_id: int) -> None:
-    """End the instance's older blocking wait on that channel."""
-    older = access.open_waits(asked.principal).filter(
+def supersede(asked: Asked, instance_id: int, own: int | None = None) -> None:
+    """End the instance's older blocking waits on that channel. `own`: the row of the new one; if another was stored
+    meanwhile, the later row stays."""
+    beside = access.open_waits(asked.principal).filter(
         channel_name=asked.channel, instance=instance_id, kind__in=(Wait.Kind.BLOCKING, Wait.Kind.LISTENER)
     )
-    endings.end(older, "superseded")
+    rows = list(beside.order_by("pk").values_list("pk", flat=True))
+    if over := rows if own is None else rows[:-1]:
+        endings.end(Wait.objects.filter(pk__in=over), "superseded")
 
 
 def _look_as_onlooker(asked: Asked, token: str) -> Messages | None:
@@ -105,21 +112,21 @@ def look_into_inbox(asked: Asked, token: str, ack: dict[str, int] | None) -> Inb
     )
     if not asked.is_open:
         instance_id = instances.arrive(asked.principal, asked.instance, None).instance_id
-        supersede(asked, instance_id)
-        if not found["messages"]:
+        if found["messages"]:
+            supersede(asked, instance_id)
+        else:
             _open(asked, token, instance_id)
     return found if found["messages"] else None
 
 
 def _open(asked: Asked, token: str, instance_id: int | None) -> None:
-    """Store the wait's row: it makes the instance present, counts against the limit, and lets others end it."""
+    """Store the wait's row: it makes the instance present, counts against the limit, and lets others end it.
+
+    Stored first and looked around second, so that of two that begin together each can see the other.
+    """
     principal = asked.principal
-    most = principal.plan.waits
-    if most is not None and access.open_waits(principal).count() >= most:
-        plan = limits.plan_now(principal)
-        raise limits.reached(plan, f"This workspace has {most} waits open, its limit.", most, most)
     now = clock.now()
-    Wait.objects.create(
+    row = Wait.objects.create(
         workspace_id=principal.workspace_id,
         token=token,
         kind=asked.kind,
@@ -135,6 +142,13 @@ def _open(asked: Asked, token: str, instance_id: int | None) -> None:
         until=now + timedelta(seconds=asked.seconds + 5),
     )
     asked.is_open = True
+    if instance_id is not None:
+        supersede(asked, instance_id, own=row.pk)
+    most = principal.plan.waits
+    if most is not None and access.open_waits(principal).filter(pk__lte=row.pk).count() > most:
+        close(token)
+        plan = limits.plan_now(principal)
+        raise limits.reached(plan, f"This workspace has {most} waits open, its limit.", most, most)
 
 
 def close(token: str) -> None:
@@ -146,8 +160,8 @@ def close(token: str) -> None:
         return
 
 
-def beat(process: str) -> dict[str, int]:
-    """Keep all waits of a process alive; return for each the newest number it could have been woken for.
+def beat(process: str) -> list[hot.Beat]:
+    """Keep all waits of a process alive; return what each could have been woken for.
 
     Raises: CrossWireError `unavailable` when the database is away.
     """

@@ -51,6 +51,7 @@ def _drop_if_dead() -> None:
         poll = select.poll()
         poll.register(raw.fileno(), select.POLLIN)
         if raw.closed or poll.poll(0):
+            raw.close()  # else the pool would take it for a good one and hand it out again
             connection.close()
     except (OSError, ValueError, DatabaseError, InterfaceError):
         connection.close()

@@ -31,6 +31,11 @@ def header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
+def media_type(scope: Scope) -> str:
+    """Return what a request's body is, without parameters such as the charset."""
+    return header(scope, b"content-type").partition(";")[0].strip().lower()
+
+
 def take_key(scope: Scope) -> tuple[str, Scope]:
     """Return the key of a request ("" for none) and the request without it in its query string.
 
@@ -46,6 +51,15 @@ def take_key(scope: Scope) -> tuple[str, Scope]:
     key = key or next((value for name, value in pairs if name == "api_key"), "")
     rest = urlencode([pair for pair in pairs if pair[0] != "api_key"], encoding="latin-1")
     return key, {**scope, "query_string": rest.encode("latin-1")}
+
+
+def with_plain_query(scope: Scope) -> Scope:
+    """Return a request whose query string is ASCII as addresses are: what was typed raw is percent-encoded."""
+    raw: bytes = scope["query_string"]
+    if raw.isascii():
+        return scope
+    encoded = "".join(chr(byte) if byte < 128 else f"%{byte:02X}" for byte in raw)
+    return {**scope, "query_string": encoded.encode("ascii")}
 
 
 def query(scope: Scope) -> dict[str, str]:

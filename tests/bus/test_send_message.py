@@ -220,7 +220,9 @@ def test_ids_are_dense_from_one_in_each_workspace_whatever_is_refused(
 
 
 def test_parallel_sends_take_each_number_once(call: Surface, alice: Caller, bob: Caller) -> None:
-    asked = [call.start(who, SEND, sender=f"s{n}", content=f"{n}", channel="c") for n in range(6) for who in (alice, bob)]
+    asked = [
+        call.start(who, SEND, sender=f"s{n}", content=f"{n}", channel="c") for n in range(6) for who in (alice, bob)
+    ]
     answers = [answer.result(60) for answer in asked]
     assert sorted(answer["id"] for answer in answers) == list(range(1, 13))  # type: ignore[index] # a refusal fails here
     rows = Message.objects.filter(workspace=alice.workspace).order_by("number")

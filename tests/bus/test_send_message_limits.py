@@ -95,23 +95,22 @@ def test_a_quota_of_nothing_refuses_everything(call: Surface, anna: Caller) -> N
 # --- what is counted --------------------------------------------------------------------------------------------
 
 
-def test_each_stored_message_is_counted_once_for_its_sender_and_day(
-    call: Surface, alice: Caller, clock: Clock
-) -> None:
-    tomorrow = (clock.now() + timedelta(days=1)).replace(hour=0, minute=1)
-    today = clock.now().date()
+def test_each_stored_message_is_counted_once_for_its_sender_and_day(call: Surface, alice: Caller, clock: Clock) -> None:
+    noon = (clock.now() + timedelta(days=1)).replace(hour=12, minute=0)
+    clock.forward(seconds=(noon - clock.now()).total_seconds())
+    today, tomorrow = noon.date(), noon.date() + timedelta(days=1)
     for _ in range(2):
         call.ok(alice, SEND, sender="ann", content="x", idempotency_key="k")  # the second is a retry
     call.ok(alice, SEND, sender="bo", content="x", channel="c")
     call.refused(alice, SEND, "not_found", sender="bo", content="x", in_reply_to=9)
-    clock.forward(seconds=(tomorrow - clock.now()).total_seconds())
+    clock.forward(hours=13)
     for _ in range(3):
         call.ok(alice, SEND, sender="ann", content="x")
     rows = UsageDay.objects.filter(workspace=alice.workspace).order_by("day", "instance")
     assert list(rows.values_list("day", "instance", "messages")) == [
         (today, "ann", 1),
         (today, "bo", 1),
-        (tomorrow.date(), "ann", 3),
+        (tomorrow, "ann", 3),
     ]
 
 
@@ -176,9 +175,7 @@ def test_a_paused_channel_takes_nothing(call: Surface, alice: Caller) -> None:
 # --- places -----------------------------------------------------------------------------------------------------
 
 
-def test_an_unseen_sender_is_refused_and_told_who_holds_the_places(
-    call: Surface, anna: Caller, clock: Clock
-) -> None:
+def test_an_unseen_sender_is_refused_and_told_who_holds_the_places(call: Surface, anna: Caller, clock: Clock) -> None:
     began = clock.now()
     call.ok(anna, SEND, sender="ann", content="x")
     clock.forward(minutes=10)

@@ -92,13 +92,13 @@ def test_a_retry_is_answered_whatever_has_become_of_its_parent_and_channel(
     call: Surface, alice: Caller, clock: Clock
 ) -> None:
     change_plan(alice, retention_days=1)
-    principal = alice.with_key()  # a new key is read with the new figure
-    call.ok(principal, SEND, sender="bo", content="parent", channel="c")
+    caller = alice.with_key()  # a new key is read with the new figure
+    call.ok(caller, SEND, sender="bo", content="parent", channel="c")
     clock.forward(hours=23)
-    call.ok(principal, SEND, **KEYED, channel="c", in_reply_to=1)
+    call.ok(caller, SEND, **KEYED, channel="c", in_reply_to=1)
     clock.forward(hours=2)
-    call.refused(principal, SEND, "not_found", sender="cy", content="x", channel="c", in_reply_to=1)
-    assert call.ok(principal, SEND, **KEYED, channel="c", in_reply_to=1)["id"] == 2
+    call.refused(caller, SEND, "not_found", sender="cy", content="x", channel="c", in_reply_to=1)
+    assert call.ok(caller, SEND, **KEYED, channel="c", in_reply_to=1)["id"] == 2
 
 
 def test_a_refused_send_is_not_remembered_so_its_retry_after_an_upgrade_is_stored(

@@ -64,6 +64,10 @@ class Wire:
         return self
 
     def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; a later call opens it again."""
         self._connection.close()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import httpx2
 import pytest
@@ -14,12 +15,10 @@ from crosswire.asgi import build_application
 from tests.conftest import Serve, SurfaceAt
 from tests.mcp import wire
 from tests.mcp.wire import OLDER
-from tests.support import servers
 from tests.support.cast import Caller, Credential
-from tests.support.homes import Home
-from tests.support.processes import wait_until
-from tests.support.servers import Program, ServerProcess
-from tests.support.surfaces import Surface
+from tests.support.homes import Run
+from tests.support.servers import Program
+from tests.support.surfaces import MCP
 
 COLD_STARTS = 25
 AT_ONCE = 12
@@ -53,8 +52,6 @@ async def test_parallel_first_requests_find_a_cold_server_ready(alice: Caller) -
 
 async def test_the_managers_context_is_nobodys(alice: Caller) -> None:
     """The first caller's context variables must not live on in the task that all later callers share."""
-    from contextvars import ContextVar  # noqa: PLC0415 - of use here alone
-
     mark: ContextVar[str] = ContextVar("mark")
     app = build_application(lane=True)
     endpoint = app.application_mapping["http"].app.endpoint
@@ -64,98 +61,58 @@ async def test_the_managers_context_is_nobodys(alice: Caller) -> None:
     await endpoint.shutdown()
 
 
-def test_a_server_that_was_told_nothing_of_its_start_answers(alice: Caller, lane_url: str) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda sent: wire.post(lane_url, sent), first_requests(alice)))
-    assert [answer.status_code for answer in answers] == [200] * AT_ONCE
-
-
 # --- in a process of its own ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def started(serve: Serve, make_home: Callable[[], Home]) -> Callable[[Program], tuple[ServerProcess, Credential]]:
-    """A server process and the key of a workspace in it."""
-
-    def start(program: Program) -> tuple[ServerProcess, Credential]:
-        home = make_home()
-        key = Credential(servers.create_workspace(home))
-        return serve(home, program), key
-
-    return start
-
-
-def begin_wait(call: Surface, caller: Credential, **arguments: Any) -> Any:
-    """Start a wait and return its future once the server says that it waits."""
-    future = call.start(caller, "wait_for_reply", channel="general", instance_id="waiter", **arguments)
-
-    def waits() -> bool:
-        found = call.ok(caller, "list_instances")["instances"]
-        return future.done() or any(each["waiting_on"] == ["general"] for each in found)
-
-    wait_until(waits, 30, lambda: "The wait did not open.")
-    assert not future.done(), future.result(1)
-    return future
-
-
 @pytest.mark.slow
 @PROGRAMS
-def test_parallel_first_requests_are_answered_by_a_process(
-    started: Callable[[Program], tuple[ServerProcess, Credential]], program: Program
-) -> None:
-    server, key = started(program)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda sent: wire.post(server.url, sent), first_requests(key)))
-    assert [answer.status_code for answer in answers] == [200] * AT_ONCE
-    assert all("result" in wire.message(answer) for answer in answers)
-
-
-@pytest.mark.slow
-@PROGRAMS
-def test_a_server_stops_after_a_call_was_done(
-    started: Callable[[Program], tuple[ServerProcess, Credential]], surface_at: SurfaceAt, program: Program
+def test_a_process_answers_parallel_first_requests_and_stops_when_told(
+    serve: Serve, run: Run, alice: Caller, surface_at: SurfaceAt, program: Program
 ) -> None:
     """Lesson 38: a tool that ran on a thread of its own must not keep the process from ending."""
-    server, key = started(program)
-    for name in ("mcp-2026-07-28", "mcp-2025-11-25", "lane"):
-        surface_at(name, server.url).ok(key, "send_message", sender="a", content="x")
+    server = serve(run.home, program)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda sent: wire.post(server.url, sent), first_requests(alice)))
+    assert [answer.status_code for answer in answers] == [200] * AT_ONCE
+    assert all("result" in wire.message(answer) for answer in answers)
+    for name in (*MCP, "lane"):
+        surface_at(name, server.url).ok(alice, "send_message", sender="a", content="x")
     server.stop(STOPS_WITHIN_SECONDS)
     assert not server.is_running
 
 
 @pytest.mark.slow
 @PROGRAMS
-@pytest.mark.parametrize("era", ["mcp-2026-07-28", "mcp-2025-11-25"])
-def test_a_wait_is_told_to_reconnect_when_its_server_stops(
-    started: Callable[[Program], tuple[ServerProcess, Credential]], surface_at: SurfaceAt, program: Program, era: Any
+def test_who_waits_when_a_server_stops_is_told_to_reconnect(
+    serve: Serve, run: Run, alice: Caller, surface_at: SurfaceAt, program: Program
 ) -> None:
-    server, key = started(program)
-    call = surface_at(era, server.url)
-    wait = begin_wait(call, key)
-    server.stop(STOPS_WITHIN_SECONDS)
-    answer = wait.result(10)
-    assert answer["ended"] == "restart"
-    assert "reconnect and go on" in answer.text
-    assert "TO KEEP LISTENING" in answer.text
-
-    server.start()
-    call.ok(key, "send_message", sender="other", content="while you reconnected")
-    again = call.ok(key, "wait_for_reply", channel="general", instance_id="waiter", after_id=answer["resume_after_id"])
-    assert "while you reconnected" in again["messages"][0]["content"]
-
-
-@pytest.mark.slow
-@PROGRAMS
-def test_a_server_stops_with_a_listening_client(
-    started: Callable[[Program], tuple[ServerProcess, Credential]], program: Program
-) -> None:
-    server, key = started(program)
-    sent = wire.request(key, "subscriptions/listen", {"notifications": {"resourcesListChanged": True}})
-    with (
-        httpx2.Client(trust_env=False, timeout=30) as client,
-        client.stream("POST", f"{server.url}/mcp", json=sent.body, headers=sent.headers) as stream,
-    ):
-        lines = stream.iter_lines()
-        assert any("acknowledged" in line for line in lines)  # the stream stands
+    server = serve(run.home, program)
+    waits = {name: wire.begin_wait(surface_at(name, server.url), alice, instance=name) for name in MCP}
+    with opened_listen_stream(server.url, alice):
         server.stop(STOPS_WITHIN_SECONDS)
         assert not server.is_running
+    told = {name: wait.result(10) for name, wait in waits.items()}
+    for answer in told.values():
+        assert answer["ended"] == "restart"
+        assert "reconnect and go on" in answer.text
+        assert "TO KEEP LISTENING" in answer.text
+
+    server.start()
+    surface_at("lane", server.url).ok(alice, "send_message", sender="other", content="meanwhile")
+    for name, answer in told.items():
+        again = surface_at(name, server.url).ok(
+            alice, "wait_for_reply", channel="general", instance_id=name, after_id=answer["resume_after_id"]
+        )
+        assert "meanwhile" in again["messages"][0]["content"]
+
+
+@contextmanager
+def opened_listen_stream(url: str, caller: Credential) -> Iterator[None]:
+    """A stream of change notices that the server has acknowledged."""
+    sent = wire.request(caller, "subscriptions/listen", {"notifications": {"resourcesListChanged": True}})
+    with (
+        httpx2.Client(trust_env=False, timeout=30) as client,
+        client.stream("POST", f"{url}/mcp", json=sent.body, headers=sent.headers) as stream,
+    ):
+        assert any("acknowledged" in line for line in stream.iter_lines())
+        yield

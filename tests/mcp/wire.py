@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx2
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
 
 from tests.support.cast import Credential
+from tests.support.processes import wait_until
+from tests.support.surfaces import Refusal, Result, Surface
 
 OLDER = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 NEWEST = "2026-07-28"
@@ -98,3 +101,18 @@ def error(url: str, sent: Request) -> dict[str, Any]:
     assert "error" in answer, answer
     found: dict[str, Any] = answer["error"]
     return found
+
+
+def begin_wait(
+    call: Surface, caller: Credential, instance: str, channel: str = "general", **arguments: Any
+) -> Future[Result | Refusal]:
+    """Start a wait and return its future once the server says that it waits."""
+    future = call.start(caller, "wait_for_reply", channel=channel, instance_id=instance, **arguments)
+
+    def waits() -> bool:
+        found = call.ok(caller, "list_instances")["instances"]
+        return future.done() or any(each["waiting_on"] and each["instance_id"] == instance for each in found)
+
+    wait_until(waits, 30, lambda: "The wait did not open.")
+    assert not future.done(), future.result(1)
+    return future
