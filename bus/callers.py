@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from uuid import uuid4
 
+from django.db import DatabaseError, InterfaceError
+
 from accounts import principals
 from accounts.principals import Principal
 from crosswire.lib import executor, http
-from crosswire.lib.errors import CrossWireError
+from crosswire.lib.errors import CrossWireError, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,11 @@ async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
 
 
 def unexpected(where: str, problem: BaseException) -> CrossWireError:
-    """Log an exception nobody foresaw and return what the client is told: a number to ask about."""
+    """Log an exception nobody foresaw and return what the client is told: a number to ask about, or that the database
+    is away, which it can be before an operation begins."""
+    if isinstance(problem, DatabaseError | InterfaceError):
+        logger.error("database_error", exc_info=problem, extra={"where": where})
+        return unavailable("The database is away or busy; try again.")
     reference = uuid4().hex[:12]
     logger.error("unexpected_error", exc_info=problem, extra={"where": where, "reference": reference})
     return CrossWireError(

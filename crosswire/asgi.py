@@ -165,6 +165,19 @@ async def _when_answered(then: Callable[[], Any]) -> None:
     then()
 
 
+def keep_keys_out_of_daphnes_log() -> None:
+    """Have Daphne's access log, if there is one, leave out query strings: a key may be in them."""
+    access = sys.modules.get("daphne.access")
+    if access is None:
+        return
+    write = access.AccessLogGenerator.write_entry
+
+    def write_entry(log: Any, *, request: str, **entry: Any) -> None:
+        write(log, request=request.partition("?")[0], **entry)
+
+    access.AccessLogGenerator.write_entry = write_entry
+
+
 def build_application(*, lane: bool) -> Any:
     """Return an application; without the lane DRF answers all of REST."""
     endpoint = McpEndpoint(server.build())
@@ -177,4 +190,5 @@ def build_application(*, lane: bool) -> Any:
     )
 
 
+keep_keys_out_of_daphnes_log()
 application = build_application(lane=settings.API_LANE)

@@ -60,6 +60,8 @@ def _database(url: str) -> dict[str, Any]:
     elif engine.endswith("postgresql"):
         options = database.setdefault("OPTIONS", {})
         options["pool"] = {"min_size": 0, "max_size": DB_POOL_SIZE, "timeout": 10, "name": "crosswire"}
+        # The pause between attempts to connect doubles until then: after a long outage it would outlast "timeout".
+        options["pool"]["reconnect_timeout"] = 3
     else:
         raise ImproperlyConfigured("DATABASE_URL must start with sqlite:// or postgres://")
     return database
@@ -91,7 +93,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "crosswire.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

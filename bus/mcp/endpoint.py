@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import orjson
 from django.conf import settings
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -23,6 +26,10 @@ from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError, invalid
 
 PATH = "/mcp"
+_SMALL_BYTES = 10_000
+
+type _RequestKey = tuple[str, str]
+"""Whose request, by credential, and the id its client gave it."""
 
 
 class _Managers:
@@ -66,6 +73,7 @@ class McpEndpoint:
     def __init__(self, server: Server[Any]) -> None:
         self.server = server
         self._managers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Managers] = WeakKeyDictionary()
+        self._calls: dict[_RequestKey, list[calls.Call]] = {}
 
     async def ready(self) -> _Managers:
         """Return this event loop's managers, started."""
@@ -98,14 +106,49 @@ class McpEndpoint:
         except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
             await http.reply_refusal(send, callers.unexpected("mcp", problem))
         else:
-            await self._exchange(_with_caller(scope, principal), _Exchange(body, receive, send))
+            message = _small_message(body)
+            if message.get("method") == "notifications/cancelled":
+                self._note_cancelled(principal, message)
+            key = principal.credential, str(message.get("id"))
+            await self._exchange(key, _with_caller(scope, principal), _Exchange(body, receive, send))
 
-    async def _exchange(self, scope: http.Scope, exchange: _Exchange) -> None:
+    def _note_cancelled(self, principal: Principal, message: dict[str, Any]) -> None:
+        """Have nobody taken at its word for an answer it no longer waits for.
+
+        Older clients cancel by a message of its own and leave the stream open. Ids are theirs to choose, so the one
+        named may be another client's of that key: the call runs on, and its answer needs a sign that it arrived.
+        """
+        params = message.get("params")
+        named = params.get("requestId") if isinstance(params, dict) else None
+        for call in self._calls.get((principal.credential, str(named)), ()):
+            call.is_broken = True
+
+    @contextmanager
+    def _listed(self, key: _RequestKey, call: calls.Call) -> Iterator[None]:
+        beside = self._calls.setdefault(key, [])
+        beside.append(call)
+        try:
+            yield
+        finally:
+            beside.remove(call)
+            if not beside:
+                del self._calls[key]
+
+    async def _exchange(self, key: _RequestKey, scope: http.Scope, exchange: _Exchange) -> None:
         managers = await self.ready()
-        manager = managers.streaming if _takes_streams(scope) else managers.json
         async with calls.under_way() as call:
-            await manager.handle_request(scope, exchange.receive, exchange.send)
-            call.is_broken = exchange.is_broken
+            with self._listed(key, call):
+                await self._answer(managers, scope, exchange)
+            call.is_broken = call.is_broken or exchange.is_broken
+
+    @staticmethod
+    async def _answer(managers: _Managers, scope: http.Scope, exchange: _Exchange) -> None:
+        if _takes_streams(scope):
+            await managers.streaming.handle_request(scope, exchange.receive, exchange.send)
+            return
+        with suppress(ConnectionError):  # one JSON body: there the SDK does not look whether the client is still there
+            work = managers.json.handle_request(scope, exchange.receive, exchange.send)
+            await http.unless_hung_up(work, exchange.after_body)
 
 
 def _require_post(scope: http.Scope) -> None:
@@ -139,6 +182,10 @@ class _Exchange:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
+        return await self.after_body()
+
+    async def after_body(self) -> Any:
+        """Return what comes after the body: that the client left."""
         message = await self._receive()
         if message["type"] == "http.disconnect" and not self._is_complete:
             self.is_broken = True
@@ -167,6 +214,15 @@ async def _body(receive: http.Receive) -> bytes:
         most = settings.MAX_BODY_BYTES
         raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
     return body
+
+
+def _small_message(body: bytes) -> dict[str, Any]:
+    """Return a message as far as the endpoint itself must know it; no wait and no notification is long."""
+    try:
+        message = orjson.loads(body) if len(body) < _SMALL_BYTES else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _takes_streams(scope: http.Scope) -> bool:

@@ -3,10 +3,8 @@ wait. It knows the operations table and nothing else; what it does not know goes
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -87,22 +85,5 @@ async def _answer(operation: Operation, in_path: dict[str, str], scope: http.Sco
 
 async def _run(operation: Operation, principal: Principal, given: dict[str, Any], receive: http.Receive) -> Any:
     """Run the operation; one that waits ends when its client hangs up."""
-    if not given.get("wait"):
-        return await operation.acall(principal, given)
-    work = asyncio.ensure_future(operation.acall(principal, given))
-    gone = asyncio.ensure_future(_hung_up(receive))
-    try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ConnectionError("the client hung up")
-        return work.result()
-    finally:
-        for task in (work, gone):
-            task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await work
-
-
-async def _hung_up(receive: http.Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    work = operation.acall(principal, given)
+    return await (http.unless_hung_up(work, receive) if given.get("wait") else work)

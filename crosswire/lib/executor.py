@@ -47,11 +47,16 @@ def _drop_if_dead() -> None:
     raw = connection.connection
     if raw is None or connection.vendor != "postgresql":
         return
+    if raw.closed or _has_news(raw):
+        raw.close()  # else the pool would take it for a good one and hand it out again
+        connection.close()
+
+
+def _has_news(raw: Any) -> bool:
+    """Return whether an idle connection's socket can be read (or cannot even be asked)."""
     try:
         poll = select.poll()
         poll.register(raw.fileno(), select.POLLIN)
-        if raw.closed or poll.poll(0):
-            raw.close()  # else the pool would take it for a good one and hand it out again
-            connection.close()
-    except (OSError, ValueError, DatabaseError, InterfaceError):
-        connection.close()
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return True

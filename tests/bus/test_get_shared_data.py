@@ -35,7 +35,7 @@ def test_an_item_is_told_with_the_keys_of_the_contract(call: Surface, alice: Cal
         "next_offset": None,
     }
     if got.text is not None:
-        assert list(got)[0] == "notice"
+        assert next(iter(got)) == "notice"
         assert '"k": 5 bytes, shared by "ann"' in got.text
         assert "[[peer" in got["content"], "it is another agent's text"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from bus import sending, storing
@@ -182,14 +182,14 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the database fail, before COMMIT, on every batch that holds the text `poison`."""
+    """Have the database fail, before COMMIT, on every batch with the text `poison`, and be away on one with `away`."""
     original = storing.write
 
     def failing(*args: Any, **named: Any) -> None:
         original(*args, **named)
-        workspace = args[0]
-        if Message.objects.filter(workspace=workspace, content="poison").exists():
-            raise OperationalError("the test wants it so")
+        held = Message.objects.filter(workspace=args[0], content__in=["poison", "away"])
+        for content in held.values_list("content", flat=True):
+            raise {"poison": DataError, "away": OperationalError}[content]("the test wants it so")
 
     monkeypatch.setattr(storing, "write", failing)
 
@@ -208,6 +208,14 @@ def test_an_error_before_the_commit_makes_a_batch_go_again_one_by_one(
     assert batches == [3, 1, 1, 1]
     assert texts(alice) == ["one", "two"]
     assert stored(alice)["counters"][0::2] == (2, 2)
+
+
+def test_when_the_database_is_away_the_rest_of_a_batch_is_not_tried(
+    alice: Caller, batches: list[int], poison: None
+) -> None:
+    assert send_together(alice, ["one", "away", "two", "three"]) == [1, *["unavailable"] * 3]
+    assert batches == [4, 1, 1]
+    assert texts(alice) == ["one"]
 
 
 def test_a_refusal_in_a_batch_is_its_senders_alone(make_workspace: MakeWorkspace, batches: list[int]) -> None:
@@ -265,11 +273,12 @@ def test_after_an_error_at_the_commit_every_sender_of_the_batch_is_told_and_noth
     assert texts(alice) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize("content", ["poison", "away"])
 def test_an_error_before_the_commit_is_answered_503_and_says_that_nothing_was_stored(
-    call: Surface, alice: Caller, poison: None
+    call: Surface, alice: Caller, poison: None, content: str
 ) -> None:
     before = stored(alice)
-    refusal = call.refused(alice, SEND, "unavailable", sender="ann", content="poison", channel="new")
+    refusal = call.refused(alice, SEND, "unavailable", sender="ann", content=content, channel="new")
     assert "not stored" in refusal.message
     assert refusal.details["retry_after"] > 0
     assert refusal.status in (503, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Mapping
@@ -10,7 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from asgiref.sync import sync_to_async
+from mcp import Client
 
+from bus import calls
 from bus.models import Cursor
 from tests.bus.waiters import SOON, open_waits, present, until
 from tests.conftest import SdkClient
@@ -31,7 +35,9 @@ def ann(lane_url: str, alice: Caller) -> Caller:
     return alice
 
 
-def mcp_request(version: str, accept: str, tool: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, str], bytes]:
+def mcp_request(
+    version: str, accept: str, tool: str, arguments: Mapping[str, Any]
+) -> tuple[str, dict[str, str], bytes]:
     """Return path, headers and body of a tool call as a client of that version sends it."""
     meta = {
         "io.modelcontextprotocol/protocolVersion": version,
@@ -102,19 +108,36 @@ def test_a_message_that_meets_the_hanging_up_is_not_counted_as_read(
         lane.ok(ann, "ack_inbox", instance_id="ann", channel="general", up_to=number)
 
 
-@pytest.mark.parametrize("mode", ["2026-07-28", "2025-11-25"])
-async def test_the_official_clients_cancelled_call_frees_the_wait(
-    sdk_client: SdkClient, ann: Caller, mode: Any
-) -> None:
-    import anyio
-    from asgiref.sync import sync_to_async
+def is_marked(caller: Caller) -> bool:
+    """Whether the wait's call is known to have lost its client."""
+    return any(call.is_broken for call in calls._under_way.get((caller.workspace.pk, "ann"), ()))
 
-    async with sdk_client(ann, mode) as client:
-        with anyio.move_on_after(SOON) as scope:
-            async with anyio.create_task_group() as group:
-                group.start_soon(client.call_tool, "wait_for_reply", {"instance_id": "ann"})
-                await sync_to_async(until)(lambda: len(open_waits(ann)) == 1, "the wait does not begin")
-                group.cancel_scope.cancel()
-        assert not scope.cancelled_caught
+
+async def begin_and_cancel(client: Client, caller: Caller) -> None:
+    call = asyncio.create_task(client.call_tool("wait_for_reply", {"instance_id": "ann"}))
+    await sync_to_async(until)(lambda: len(open_waits(caller)) == 1, "the wait does not begin")
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_the_official_clients_cancelled_call_frees_the_wait(sdk_client: SdkClient, ann: Caller) -> None:
+    async with sdk_client(ann, "2026-07-28") as client:
+        await begin_and_cancel(client, ann)
         await sync_to_async(until)(lambda: not open_waits(ann) and not present(ann), "the wait goes on")
         assert not (await client.call_tool("whoami", {})).is_error
+
+
+async def test_the_official_older_clients_cancelled_call_counts_nothing_as_read(
+    sdk_client: SdkClient, surface: Any, ann: Caller
+) -> None:
+    """It says `notifications/cancelled` and leaves the stream open: the wait runs on, and answers into the void."""
+    lane: Surface = surface("lane")
+    async with sdk_client(ann, "2025-11-25") as client:
+        await begin_and_cancel(client, ann)
+        await sync_to_async(until)(lambda: not open_waits(ann) or is_marked(ann), "nobody heard of the cancelling")
+        (number,) = await sync_to_async(seed)(ann, ["x"])
+        await sync_to_async(until)(lambda: not present(ann) and not calls._under_way, "the wait goes on")
+        await sync_to_async(lane.ok)(ann, "send_message", sender="ann", content="later")
+        answer = await sync_to_async(lane.ok)(ann, "inbox", instance_id="ann")
+        assert ids(answer) == [number]

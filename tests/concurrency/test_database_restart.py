@@ -101,17 +101,18 @@ def everything(wire: Wire, channel: str) -> list[str]:
 def test_while_the_database_is_away_calls_are_told_to_come_back_and_then_served(
     home: Home, fleet: list[ServerProcess]
 ) -> None:
-    anna = Credential(servers.create_workspace(home, "anna"))
+    anna, newcomer = (Credential(servers.create_workspace(home, name)) for name in ("anna", "newcomer"))
     urls = [server.url for server in fleet]
     pids = [server.pid for server in fleet]
 
-    def send(number: int) -> Answer:
-        with Wire(spread(urls, number), anna) as wire:
+    def send(number: int, caller: Credential = anna) -> Answer:
+        with Wire(spread(urls, number), caller) as wire:
             return wire("send_message", sender="sender", content=f"{number}", idempotency_key=f"{number}")
 
     assert Counter(answer.status for answer in together(send, SENDERS)) == {200: SENDERS}
     with outage(home):
-        refused = together(lambda number: send(SENDERS + number), SENDERS)
+        callers = [anna] * SENDERS + [newcomer] * len(urls)  # no server remembers the newcomer's key
+        refused = together(lambda number: send(SENDERS + number, callers[number]), len(callers))
     for answer in refused:
         assert (answer.status, answer.code) == (503, "unavailable"), f"{answer}\n{logs(fleet)}"
         assert int(answer.retry_after or 0) >= 1

@@ -155,8 +155,10 @@ def test_twenty_kills_lose_nothing_and_double_nothing(battle: Battle) -> None:
     assert len(battle.acknowledged) >= MESSAGES
     acknowledged = sorted(battle.acknowledged, key=lambda sent: sent.number)
     own = {"workspace": battle.caller.workspace}
-    rows = Message.objects.filter(**own).order_by("number").values_list(
-        "number", "channel__name", "sender", "content", "in_reply_to"
+    rows = (
+        Message.objects.filter(**own)
+        .order_by("number")
+        .values_list("number", "channel__name", "sender", "content", "in_reply_to")
     )
     assert list(rows) == [(s.number, s.channel, s.sender, s.content, s.in_reply_to) for s in acknowledged]
     check_numbers(battle, acknowledged)

@@ -76,7 +76,9 @@ def test_no_follower_ever_skips_or_repeats_a_message(urls: list[str], make_works
     }
     assert sorted(expected["red"] + expected["blue"]) == list(range(1, SENDERS * EACH + 1))
     for channel, kind, seen in followed:
-        assert seen == expected[channel], f"{kind} on #{channel} saw something else than was stored, or in another order"
+        assert seen == expected[channel], (
+            f"{kind} on #{channel} saw something else than was stored, or in another order"
+        )
     for sent in acknowledged:
         numbers = [number for _, number in sent]
         assert numbers == sorted(numbers), "a sender's own messages are out of order"

@@ -67,7 +67,9 @@ def test_refused_messages_leave_nothing_behind(urls: list[str], make_workspace: 
 def test_a_new_month_begins_once_and_exactly(urls: list[str], make_workspace: MakeWorkspace) -> None:
     caller = make_workspace("unlimited")
     change_plan(caller, messages=QUOTA)
-    Counters.objects.filter(workspace=caller.workspace).update(month=clock.month_of(clock.now()) - 1, month_messages=QUOTA)
+    Counters.objects.filter(workspace=caller.workspace).update(
+        month=clock.month_of(clock.now()) - 1, month_messages=QUOTA
+    )
     answers = together(lambda number: sends(caller, urls, number), CALLERS)
     assert codes(answers)[""] == QUOTA
     counters = Counters.objects.get(workspace=caller.workspace)

@@ -124,5 +124,8 @@ async def test_a_stream_that_ended_leaves_nothing_behind(sdk_client: SdkClient, 
     async with sdk_client(alice) as client:
         async with client.listen(resources_list_changed=True):
             assert alice.workspace.pk in listen._workspaces
-        gone = wait_until, lambda: alice.workspace.pk not in listen._workspaces, SECONDS, lambda: "It is still there."
-        await asyncio.to_thread(*gone)
+
+        def is_gone() -> bool:
+            return alice.workspace.pk not in listen._workspaces
+
+        await asyncio.to_thread(wait_until, is_gone, SECONDS, lambda: "It is still there.")

@@ -38,6 +38,8 @@ class Command(BaseCommand):
 
     help = "Start CrossWire on this machine, with a demo workspace; PORT chooses the port."
 
+    requires_system_checks = ()  # run below: what production lacks would hide the one thing to do
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Take the port first, so that a second server fails before it touches anything."""
         if settings.IS_PRODUCTION:
@@ -45,6 +47,7 @@ class Command(BaseCommand):
                 f"`run` serves this machine alone, and PUBLIC_URL is {settings.PUBLIC_URL}: start the processes of the "
                 "Procfile instead, or unset PUBLIC_URL."
             )
+        self.check()
         try:
             with embedded.take_port(settings.PORT) as listener:
                 key = prepared()

@@ -1,0 +1,196 @@
+"""`manage.py run`: what somebody gets who has just fetched CrossWire and starts it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.conftest import SurfaceAt
+from tests.support.cast import Credential
+from tests.support.homes import ROOT, Home
+from tests.support.processes import end, finish, free_port, spawn, wait_until
+from tests.support.servers import create_workspace, manage
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [sys.executable, str(ROOT / "manage.py"), "run"]
+START_SECONDS = 60.0
+
+
+class Running:
+    """A `manage.py run` in a home, on a port of its own."""
+
+    def __init__(self, home: Home, port: int | None = None) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.log = home.folder / f"run-{self.port}-{free_port()}.log"
+        self.process = spawn(COMMAND, self.log, env=home.environment({"PORT": str(self.port)}), cwd=ROOT)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def key(self) -> str:
+        """The key that the banner shows."""
+        found = re.search(r"^ +(cw_[a-z2-7]{32})$", self.said, re.MULTILINE)
+        assert found, self.said
+        return found[1]
+
+    def wait(self) -> Running:
+        """Wait for the banner."""
+        is_there = lambda: "Send a message" in self.said or self.process.poll() is not None  # noqa: E731 - a name for it
+        wait_until(is_there, START_SECONDS, lambda: f"No banner: {self.said}")
+        assert self.process.poll() is None, self.said
+        return self
+
+
+@pytest.fixture
+def start(make_home: Callable[[], Home]) -> Iterator[Callable[..., Running]]:
+    """Start `manage.py run` and wait for its banner; it is killed after the test."""
+    with ExitStack() as running:
+
+        def started(home: Home | None = None, port: int | None = None) -> Running:
+            one = Running(home or make_home(), port)
+            running.callback(end, one.process, signal.SIGKILL)
+            return one.wait()
+
+        yield started
+
+
+type Start = Callable[..., Running]
+
+
+def key_file(home: Home) -> Path:
+    return home.folder / "var" / "demo_key"
+
+
+def test_the_banner_shows_where_it_is_and_commands_that_work_as_they_stand(start: Start) -> None:
+    server = start()
+    assert f"CrossWire listens on {server.url} " in server.said
+    assert (
+        f'claude mcp add --transport http crosswire {server.url}/mcp --header "Authorization: Bearer {server.key}"'
+        in (server.said)
+    )
+    (curl,) = re.findall(r"^ +(curl .*)$", server.said, re.MULTILINE)
+    done = subprocess.run(  # noqa: S602 - the very line that a person pastes into a shell
+        curl, shell=True, capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/bin"}
+    )
+    assert '"id":1' in done.stdout, done
+    assert httpx2.get(f"{server.url}/health", trust_env=False).json()["status"] == "ok"
+
+
+def test_the_key_works_and_is_kept_for_its_owner_alone(start: Start, surface_at: SurfaceAt) -> None:
+    server = start()
+    kept = key_file(server.home)
+    assert str(kept) in server.said
+    assert kept.read_text(encoding="utf-8") == server.key
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    for surface in ("lane", "mcp-2026-07-28"):
+        me = surface_at(surface, server.url).ok(Credential(server.key), "whoami")
+        assert (me["workspace"], me["usage"]["plan"]) == ("demo", "pro")
+
+
+def test_a_second_start_keeps_data_and_key(start: Start, surface_at: SurfaceAt) -> None:
+    first = start()
+    surface_at("lane", first.url).ok(Credential(first.key), "send_message", sender="a", content="kept")
+    end(first.process, signal.SIGTERM)
+    second = start(first.home)
+    assert second.key == first.key
+    call = surface_at("lane", second.url)
+    assert [each["content"] for each in call.ok(Credential(second.key), "check_messages")["messages"]] == ["kept"]
+
+
+def test_a_lost_or_useless_key_file_is_made_anew_for_the_same_workspace(start: Start, surface_at: SurfaceAt) -> None:
+    first = start()
+    surface_at("lane", first.url).ok(Credential(first.key), "send_message", sender="a", content="kept")
+    end(first.process, signal.SIGTERM)
+    key_file(first.home).write_text("cw_nonsense", encoding="utf-8")
+    second = start(first.home)
+    assert second.key != first.key
+    assert key_file(first.home).read_text(encoding="utf-8") == second.key
+    call = surface_at("lane", second.url)
+    for key in (first.key, second.key):
+        assert len(call.ok(Credential(key), "check_messages")["messages"]) == 1
+
+
+def test_workspaces_made_beside_it_are_served(start: Start, surface_at: SurfaceAt) -> None:
+    server = start()
+    key = create_workspace(server.home, "another", "free")
+    assert surface_at("lane", server.url).ok(Credential(key), "whoami")["workspace"] == "another"
+    assert "another" not in server.said
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do_and_nothing_is_touched(make_home: Callable[[], Home]) -> None:
+    home = make_home()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = finish(COMMAND, 60, env=home.environment({"PORT": str(port)}), cwd=ROOT)
+    assert done.returncode != 0
+    assert f"Port {port} cannot be used" in done.stderr
+    assert "PORT=8321" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not key_file(home).exists()
+
+
+def test_it_refuses_to_serve_a_public_address(make_home: Callable[[], Home]) -> None:
+    done = finish(COMMAND, 60, env=make_home().environment({"PUBLIC_URL": "https://bus.example.com"}), cwd=ROOT)
+    assert done.returncode != 0
+    assert "PUBLIC_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_good_order(start: Start, number: signal.Signals) -> None:
+    server = start()
+    assert httpx2.get(f"{server.url}/health", trust_env=False).status_code == 200
+    end(server.process, number, within_seconds=20)
+    assert server.process.returncode == 0, server.said
+    assert "Traceback" not in server.said
+
+
+def test_open_waits_are_answered_before_it_ends(start: Start, surface_at: SurfaceAt) -> None:
+    server = start()
+    key = Credential(server.key)
+    waits = [
+        surface_at("lane", server.url).start(key, "check_messages", instance_id="a", wait=40),
+        surface_at("mcp-2026-07-28", server.url).start(key, "wait_for_reply", instance_id="b"),
+    ]
+    call = surface_at("lane", server.url)
+    wait_until(
+        lambda: sum(bool(each["waiting_on"]) for each in call.ok(key, "list_instances")["instances"]) == 2,
+        30,
+        lambda: "The waits did not open.",
+    )
+    end(server.process, signal.SIGTERM, within_seconds=20)
+    assert server.process.returncode == 0
+    for wait in waits:
+        answer = wait.result(20)
+        assert answer.raw, answer
+        assert getattr(answer, "data", {}).get("ended") == "restart", answer
+
+
+def test_what_it_logs_shows_no_key(start: Start) -> None:
+    server = start()
+    for path in ("/api/whoami", "/api/nothing", "/mcp", "/health", "/"):
+        httpx2.get(f"{server.url}{path}?api_key=cw_secretsecret", trust_env=False)
+        httpx2.get(f"{server.url}{path}?api_key={server.key}", headers={"Accept": "text/html"}, trust_env=False)
+    end(server.process, signal.SIGTERM)
+    assert "cw_secretsecret" not in server.said
+    log = server.said.partition("Send a message")[2].partition("\n\n")[2]
+    assert server.key not in log
+
+
+def test_the_database_needs_no_migration_afterwards(start: Start) -> None:
+    manage(start().home, "migrate", "--check")

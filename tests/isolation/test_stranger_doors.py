@@ -1,0 +1,165 @@
+"""Isolation beyond the operations: every MCP method and resource, and every path of the URL conf."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from bus.mcp import resources, server
+from tests.isolation.walk import Step, findings, shown, without_what_varies
+from tests.isolation.world import Kind, Mallory, Secrets
+from tests.support.surfaces import MCP, Refusal, Surface
+
+# --- MCP --------------------------------------------------------------------------------------------------------
+
+ELSEWHERE = {
+    "tools/call": "test_stranger.py",
+    "subscriptions/listen": "tests/mcp/test_listen.py",  # a stream
+}
+"""Methods that are walked by other tests."""
+
+
+def uris(hers: Secrets) -> list[str]:
+    """Return the addresses of Alice's resources, made from the templates, and of what could be one."""
+    parts = {"name": [hers.channel, "general"], "key": [quote(hers.key, safe=""), hers.key]}
+    made = []
+    for template in resources.TEMPLATES:
+        names = [name for name in parts if f"{{{name}}}" in template.uri_template]
+        assert "{" not in template.uri_template.format(**dict.fromkeys(names, "")), template
+        for values in itertools.product(*(parts[name] for name in names)):
+            made.append(template.uri_template.format(**dict(zip(names, values, strict=True))))
+    return [
+        "crosswire://channels",
+        f"crosswire://{hers.text}",
+        f"crosswire://channels/{hers.channel}/../general",
+        *made,
+    ]
+
+
+def methods(hers: Secrets) -> dict[str, list[dict[str, Any]]]:
+    """Return what a stranger would ask with each method. A new method needs its line here."""
+    return {
+        "ping": [{}],
+        "server/discover": [{}],
+        "prompts/list": [{}, {"cursor": hers.text}],
+        "prompts/get": [{"name": "crosswire-protocol"}, {"name": hers.channel}],
+        "resources/list": [{}, {"cursor": hers.text}],
+        "resources/templates/list": [{}],
+        "resources/read": [{"uri": uri} for uri in uris(hers)],
+        "tools/list": [{}, {"cursor": hers.text}],
+    }
+
+
+def test_every_mcp_method_is_walked() -> None:
+    assert set(server.build()._request_handlers) == set(methods(Secrets.new())) | set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("call", MCP, indirect=True)
+def test_no_mcp_method_or_resource_tells_a_stranger_anything(call: Surface) -> None:
+    def walk(hers: Secrets) -> Iterator[Step]:
+        kinds: tuple[Kind, ...] = ("fresh", "full", "namesake")
+        for kind in kinds:
+            mallory = Mallory.make(kind, hers)
+            for method, asked in methods(hers).items():
+                for params in asked:
+                    mallory.named |= {quote(hers.key, safe=""), hers.key, hers.channel, hers.text}
+                    answer = call.request(mallory.caller, method, params)
+                    code = answer.code if isinstance(answer, Refusal) else ""
+                    what = f"{kind} stranger on {call.name}: {method} {json.dumps(params)}"
+                    yield Step(what, code, shown(answer, mallory), frozenset(mallory.named))
+
+    assert not (found := list(findings(walk))), "\n\n".join(found[:5])
+
+
+# --- paths ------------------------------------------------------------------------------------------------------
+
+_VARYING = frozenset({"date", "x-request-id", "content-length", "set-cookie", "etag", "retry-after"})
+_TOKEN = re.compile(r'(csrfmiddlewaretoken" value|nonce|csrfToken|csrf-token" content)(: |=)"[^"]+"', re.IGNORECASE)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+BESIDE_THE_URL_CONF = ("/mcp", "/mcp/", "/health", "/api", "/metrics", "/static/css/site.css", "/sse", "/messages")
+"""Paths that are answered before Django or nowhere."""
+
+
+def in_path(hers: Secrets) -> dict[str, list[str]]:
+    """Return what a stranger would put into each variable part of a path. A new part needs its line here."""
+    return {
+        "app_label": ["accounts", "bus"],
+        "channel": [hers.channel, "general"],
+        "content_type_id": ["1"],
+        "id": [str(hers.base + 1)],
+        "instance_id": [hers.coder],
+        "key": [hers.key],
+        "object_id": ["1", str(hers.base + 1)],
+        "url": [f"bus/message/{hers.base + 1}"],
+    }
+
+
+def patterns(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, URLPattern]]:
+    """Return every path of the URL conf and what is behind it."""
+    for each in resolver.url_patterns:
+        route = prefix + str(each.pattern).removeprefix("^").removesuffix("$")
+        if isinstance(each, URLResolver):
+            yield from patterns(each, route)
+        else:
+            yield route, each
+
+
+def paths(hers: Secrets) -> list[str]:
+    """Return every path there is, its variable parts filled with what is Alice's."""
+    known = in_path(hers)
+    found = list(BESIDE_THE_URL_CONF)
+    for route, pattern in patterns(get_resolver()):
+        names = list(pattern.pattern.converters) or list(getattr(pattern.pattern, "regex").groupindex)  # noqa: B009 - every kind of pattern has it
+        missing = sorted(set(names) - set(known))
+        assert not missing, f"What would a stranger put into {missing} of {route}? Say so in in_path()."
+        base = route.split("(?P")[0].split("<")[0] if not pattern.pattern.converters else route
+        for values in itertools.product(*(known[name] for name in names)):
+            found.append(_filled(route, base, dict(zip(names, values, strict=True))))
+    return list(dict.fromkeys(found))
+
+
+def _filled(route: str, base: str, values: dict[str, str]) -> str:
+    if "(?P" in route:  # the admin's regular expressions: one part, at the end
+        return base + quote("/".join(values.values())) + ("/" if route.endswith("/") else "")
+    for name, value in values.items():
+        start = route.index("<")
+        end = route.index(">", start)
+        assert route[start:end].endswith(name)
+        route = route[:start] + quote(value) + route[end + 1 :]
+    return route
+
+
+@pytest.mark.parametrize("server_url", ["lane_url", "drf_url"])
+@pytest.mark.parametrize("credential", ["key", "session", "none"])
+def test_no_path_tells_a_stranger_anything(request: pytest.FixtureRequest, server_url: str, credential: str) -> None:
+    url = request.getfixturevalue(server_url)
+
+    def walk(hers: Secrets) -> Iterator[Step]:
+        mallory = Mallory.make("fresh", hers)
+        mallory.named |= {word for values in in_path(hers).values() for word in values} | {quote(hers.key)}
+        headers = {"Accept": "text/html, application/json;q=0.5"}
+        if credential == "key":
+            headers |= mallory.caller.headers
+        if credential == "session":
+            token = "t" * 32
+            cookies = {settings.SESSION_COOKIE_NAME: mallory.session(), settings.CSRF_COOKIE_NAME: token}
+            headers |= {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()), "X-CSRFToken": token}
+        with httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
+            for path in paths(hers):
+                for method in METHODS:
+                    answer = client.request(method, path)
+                    told = {name: value for name, value in answer.headers.items() if name not in _VARYING}
+                    text = _TOKEN.sub("TOKEN", f"{answer.status_code} {json.dumps(told)} {answer.text}")
+                    what = f"{credential}: {method} {path}"
+                    yield Step(what, "", without_what_varies(text, mallory), frozenset(mallory.named))
+
+    assert not (found := list(findings(walk))), "\n\n".join(found[:5])
