@@ -84,11 +84,11 @@ class Operation:
     def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
         """Run the operation in this thread and return plain data. Raises: CrossWireError."""
         valid = self.validate(arguments, on_rest=on_rest)
-        if self.waits is not None and (self.service is None or valid.get("wait")):
-            return async_to_sync(self.waits)(principal, **valid)
-        assert self.service is not None
-        valid.pop("wait", None)
         with _database_errors():
+            if self.waits is not None and (self.service is None or valid.get("wait")):
+                return async_to_sync(self.waits)(principal, **valid)
+            assert self.service is not None
+            valid.pop("wait", None)
             return self._serve(self.service, principal, valid)
 
     async def acall(

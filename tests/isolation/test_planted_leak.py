@@ -9,7 +9,7 @@ import pytest
 from django.db.models import F
 
 from bus import access, hot, storing
-from bus.models import Channel, Instance, Message, SharedItem, Wait
+from bus.models import Channel, Instance, Message, SharedItem
 from bus.services import limits
 from tests.isolation.walk import findings, steps
 from tests.support.surfaces import Surface, SurfaceName
@@ -84,10 +84,6 @@ PLANTS: dict[str, tuple[str, Plant]] = {
         "delete_shared_data",
         in_access("shared_items", lambda principal: SharedItem.objects.order_by("-pk")),
     ),
-    "access.open_waits in the places that are taken": (
-        "usage",
-        in_access("open_waits", lambda principal: Wait.objects.filter(ended_at=None)),
-    ),
     "hot.after": ("check_messages", lambda patch: patch.setattr(hot, "after", newest_of_all)),
     "hot.newest": ("check_messages", lambda patch: patch.setattr(hot, "newest", newest_of_all)),
     "hot.standing": (
@@ -95,6 +91,10 @@ PLANTS: dict[str, tuple[str, Plant]] = {
         in_sql(
             hot, "fetch", "LEFT JOIN bus_channel c ON c.workspace_id = i.workspace_id AND", "LEFT JOIN bus_channel c ON"
         ),
+    ),
+    "hot.waiting": (
+        "send_message",
+        in_sql(hot, "fetch", "WHERE w.workspace_id = %s AND w.ended_at", "WHERE %s > 0 AND w.ended_at"),
     ),
     "storing.remembered": (
         "send_message",

@@ -82,7 +82,7 @@ def test_no_mcp_method_or_resource_tells_a_stranger_anything(call: Surface) -> N
 
 # --- paths ------------------------------------------------------------------------------------------------------
 
-_VARYING = frozenset({"date", "x-request-id", "content-length", "set-cookie", "etag", "retry-after"})
+_VARYING = frozenset({"date", "x-request-id", "content-length", "set-cookie", "etag", "expires", "retry-after"})
 _TOKEN = re.compile(r'(csrfmiddlewaretoken" value|nonce|csrfToken|csrf-token" content)(: |=)"[^"]+"', re.IGNORECASE)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BESIDE_THE_URL_CONF = ("/mcp", "/mcp/", "/health", "/api", "/metrics", "/static/css/site.css", "/sse", "/messages")

@@ -44,7 +44,7 @@ def samples(hers: Secrets) -> dict[str, list[Any]]:
         "max_wait_minutes": [0.001],
         "message_id": numbers,
         "message_type": ["request"],
-        "name": [hers.channel, "general", f"{hers.channel}x"],
+        "name": [f"{hers.channel}x", hers.channel, "general"],
         "offset": [0],
         "persistent": [False],
         "poll_interval_seconds": [1],
