@@ -21,7 +21,7 @@ from accounts.plans import Plan, plan_in_force
 from crosswire.lib import clock, hub, keys
 from crosswire.lib.database import writing
 from crosswire.lib.errors import CrossWireError
-from crosswire.lib.text import one_line
+from crosswire.lib.text import one_line, printable
 
 CREDENTIALS_CHANGED = "credentials-changed"
 REMEMBERED_SECONDS = 5.0
@@ -60,7 +60,7 @@ class Principal:
 
     def calling(self, client: str) -> Principal:
         """Return the caller of one call: with the client it comes from and the time it began."""
-        return replace(self, client=client[:120], begun_at=clock.now())
+        return replace(self, client=printable(client, 120), begun_at=clock.now())
 
     def speaks_for(self, field: str, name: str | None) -> str | None:
         """Return the instance this call speaks for: the bound one, or the one it names.
@@ -199,7 +199,7 @@ def _note_use(row: ApiKey, client: str) -> None:
     now = clock.now()
     if row.last_used_at is None or row.last_used_at < now - timedelta(seconds=_TOUCH_SECONDS):
         with writing():
-            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now, last_used_client=client[:120])
+            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now, last_used_client=printable(client, 120))
 
 
 def drop_after_commit(workspace_id: int) -> None:

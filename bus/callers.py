@@ -31,10 +31,10 @@ def unexpected(where: str, problem: BaseException) -> CrossWireError:
     """Log an exception nobody foresaw and return what the client is told: a number to ask about, or that the database
     is away, which it can be before an operation begins."""
     if isinstance(problem, DatabaseError | InterfaceError):
-        logger.error("database_error", exc_info=problem, extra={"where": where})
+        logger.error("database_error in %s", where, exc_info=problem)
         return unavailable("The database is away or busy; try again.")
     reference = uuid4().hex[:12]
-    logger.error("unexpected_error", exc_info=problem, extra={"where": where, "reference": reference})
+    logger.error("unexpected_error %s in %s", reference, where, exc_info=problem)
     return CrossWireError(
         "internal", f"Something broke here (reference {reference}); it was logged.", reference=reference
     )

@@ -7,6 +7,7 @@ another call of the same instance ran, or whose stream broke, can be confirmed o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -14,8 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 
+from django.db import DatabaseError, InterfaceError
+from psycopg_pool import PoolTimeout
+
 from bus import hot
 from crosswire.lib import executor
+
+logger = logging.getLogger(__name__)
 
 type InstanceKey = tuple[int, str]
 type HandedTo = tuple[int, int, int, datetime]
@@ -52,7 +58,7 @@ async def under_way() -> AsyncIterator[Call]:
         _current.reset(reset)
         _leave(call)
         if call.handed and (call.is_broken or not call.is_alone):
-            await asyncio.shield(executor.run(_make_strict, call.handed))
+            await asyncio.shield(_distrust(call.handed))
 
 
 def names(workspace_id: int, instance: str) -> None:
@@ -83,6 +89,14 @@ def handed(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -
         is_late = call.is_closed
     if is_late:  # its client hung up while the database answered
         _make_strict([(workspace_id, channel_id, instance_id, at)])
+
+
+async def _distrust(handed: list[HandedTo]) -> None:
+    """Make answers strict; a database that went away meanwhile must not break what was answered already."""
+    try:
+        await executor.run(_make_strict, handed)
+    except (DatabaseError, InterfaceError, PoolTimeout):
+        logger.exception("answer_not_made_strict")
 
 
 def _leave(call: Call) -> None:

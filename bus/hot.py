@@ -86,6 +86,10 @@ _NEWEST = "CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number
 _FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %s THEN %s
             ELSE COALESCE(cu.read_to, i.joined_number) END"""
 _STANDING = f"""
+SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM bus_instance i WHERE i.workspace_id = %s AND i.name = %s
+UNION ALL SELECT * FROM (
 SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST},
        cu.shown_to, COALESCE(cu.read_to, i.joined_number), COALESCE(cu.handed_to, 0), cu.pending_from,
        cu.pending_shown, cu.pending_read, cu.pending_again, COALESCE(cu.pending_how, ''), cu.pending_at,
@@ -93,34 +97,32 @@ SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST}
          WHERE m.workspace_id = c.workspace_id AND m.channel_id = c.id AND m.number > {_FLOOR}
          ORDER BY m.number LIMIT {_COUNTED}) AS following WHERE following.sender <> i.name)
   FROM bus_instance i
-  LEFT JOIN bus_channel c ON c.workspace_id = i.workspace_id AND (c.name = %s OR c.last_number > i.joined_number)
+  JOIN bus_channel c ON c.workspace_id = i.workspace_id AND (c.name = %s OR c.last_number > i.joined_number)
   LEFT JOIN bus_cursor cu ON cu.workspace_id = i.workspace_id AND cu.channel_id = c.id AND cu.instance_id = i.id
  WHERE i.workspace_id = %s AND i.name = %s
-   AND (c.id IS NULL OR c.name = %s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))
+   AND (c.name = %s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))
  ORDER BY CASE WHEN c.name = %s THEN 0 ELSE 1 END, c.last_number DESC
- LIMIT %s
+ LIMIT %s) AS places
 """  # noqa: S608 - built from constants
 
 
 def standing(
     workspace_id: int, instance: str, channel: str | None, first_live: int, channels: int = UNREAD_CHANNELS + 1
 ) -> Standing | None:
-    """Return where an instance stands, in one statement; None when it is unknown (or nothing could be joined to it:
-    the caller's slow path, which asks for the instance itself, tells the two apart)."""
+    """Return where an instance stands, in one statement; None when it is unknown."""
     gone = first_live - 1
     name = channel or ""
-    rows = fetch(
-        _STANDING, [gone, gone, name, workspace_id, instance, name, gone, gone, name, channels + (channel is not None)]
-    )
+    head = [workspace_id, instance]
+    rows = fetch(_STANDING, [*head, gone, gone, name, *head, name, gone, gone, name, channels + (channel is not None)])
     if not rows:
         return None
     places = [Place._make((*row[4:15], moment(row[15]), min(row[16], 100))) for row in rows if row[4] is not None]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
-    head = rows[0]
-    seen = moment(head[2])
+    instance_id, joined_number, last_seen_at, left_at = rows[0][:4]
+    seen = moment(last_seen_at)
     assert seen is not None
-    return Standing(head[0], head[1], seen, head[3] is None, own, elsewhere)
+    return Standing(instance_id, joined_number, seen, left_at is None, own, elsewhere)
 
 
 class Row(NamedTuple):
@@ -156,6 +158,25 @@ def after(workspace_id: int, channel_id: int, floor: int, reader: str | None, li
     params = [workspace_id, channel_id, floor, *([reader] if reader else []), limit]
     sql = f"SELECT {_MESSAGE} FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number > %s{mine}"  # noqa: S608
     return [_row(raw) for raw in fetch(f"{sql} ORDER BY number LIMIT %s", params)]
+
+
+def numbers_after(workspace_id: int, channel_id: int, floor: int, reader: str, limit: int) -> list[int]:
+    """Return the oldest numbers above one that are not the reader's own."""
+    rows = fetch(
+        "SELECT number FROM bus_message WHERE workspace_id = %s AND channel_id = %s AND number > %s AND sender <> %s"
+        " ORDER BY number LIMIT %s",
+        [workspace_id, channel_id, floor, reader, limit],
+    )
+    return [row[0] for row in rows]
+
+
+def by_number(workspace_id: int, numbers: Sequence[int]) -> dict[int, Row]:
+    """Return messages by their numbers."""
+    if not numbers:
+        return {}
+    wanted = ", ".join(["%s"] * len(numbers))
+    sql = f"SELECT {_MESSAGE} FROM bus_message WHERE workspace_id = %s AND number IN ({wanted})"  # noqa: S608
+    return {raw[0]: _row(raw) for raw in fetch(sql, [workspace_id, *numbers])}
 
 
 def newest(workspace_id: int, channel_id: int, first_live: int, reader: str | None, limit: int) -> list[Row]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 from psycopg_pool import PoolTimeout
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,9 +22,12 @@ from bus import calls, conversing, params, results, sending
 from bus.params import Params
 from bus.services import channels, identity, instances, messages, reading, search, shared
 from crosswire.lib import executor
-from crosswire.lib.errors import CrossWireError, unavailable
+from crosswire.lib.errors import CrossWireError, invalid, unavailable
 
 logger = logging.getLogger(__name__)
+
+_MOST_ARGUMENTS = 100
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Operation:
 
         Raises: CrossWireError `invalid_input`, naming every argument that is wrong and never its value.
         """
+        if len(arguments) > _MOST_ARGUMENTS:
+            raise invalid(f"There are at most {_MOST_ARGUMENTS} arguments.")
         http = self.http if on_rest else None
         model = (http and http.params) or self.params
         given = {
@@ -84,8 +89,11 @@ class Operation:
     def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
         """Run the operation in this thread and return plain data. Raises: CrossWireError."""
         valid = self.validate(arguments, on_rest=on_rest)
+        self._note_instance(principal, valid)
         with _database_errors():
             if self.waits is not None and (self.service is None or valid.get("wait")):
+                if not connection.in_atomic_block:
+                    connection.close()  # or the wait would hold this thread's connection for nothing
                 return async_to_sync(self.waits)(principal, **valid)
             assert self.service is not None
             valid.pop("wait", None)
@@ -141,7 +149,7 @@ def invalid_arguments(model: type[Params], problem: ValidationError, renamed: Ma
     """Return the refusal for arguments that do not fit, without their values, by the names their sender knows."""
     known = ", ".join(renamed.get(name, name) for name in model.model_fields) or "none"
     wrong = []
-    for error in problem.errors(include_url=False, include_context=True, include_input=False):
+    for error in problem.errors(include_url=False, include_context=True, include_input=False)[:_MOST_TOLD]:
         where = ".".join(renamed.get(str(part), str(part)) for part in error["loc"]) or "arguments"
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, CrossWireError):

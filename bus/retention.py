@@ -57,11 +57,12 @@ def first_live(principal: Principal) -> int:
     if known is not None and known[0] == days and known[2] >= edge:
         return known[1]
     messages = Message.objects.filter(workspace=principal.workspace_id)
+    # Read first: what is stored between the two look-ups must not be taken for expired.
+    newest = messages.order_by("-number").values_list("number", flat=True).first() or 0
     live = messages.filter(created_at__gte=edge).order_by("created_at", "number").values_list("number", "created_at")
     found = live.first()
     if found is None:
-        newest = messages.order_by("-number").values_list("number", flat=True).first()
-        return (newest or 0) + 1
+        return newest + 1
     if len(_first) >= _MOST:
         _first.clear()
     _first[principal.workspace_id] = (days, *found)

@@ -208,9 +208,6 @@ def write(
     _write_senders(workspace_id, stored)
     _write_usage(workspace_id, stored, now)
     _write_reply_counts(workspace_id, [new.in_reply_to for new in stored if new.in_reply_to is not None])
-    for person in people.values():
-        if person.is_changed:
-            _write_instance(workspace_id, person, now)
     for sender, place in moved:
         if (instance_id := people[sender].pk) is not None:
             move_cursor(workspace_id, instance_id, place, now)
@@ -221,6 +218,13 @@ def write(
         " WHERE workspace_id = %s",
         [counters.last_number, counters.last_at, counters.month, counters.month_messages, workspace_id],
     )
+
+
+def write_people(workspace_id: int, people: dict[str, SenderState], now: datetime) -> None:
+    """Write the senders' signs of life."""
+    for person in people.values():
+        if person.is_changed:
+            _write_instance(workspace_id, person, now)
 
 
 def _write_channel(workspace_id: int, channel: ChannelState, now: datetime) -> None:

@@ -21,15 +21,15 @@ from django.core.asgi import get_asgi_application
 
 _django: Any = get_asgi_application()  # django.setup() before anything that imports models
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from bus import waiting  # noqa: E402
+from bus import calls, waiting  # noqa: E402
 from bus.mcp import listen, server  # noqa: E402
 from bus.mcp.endpoint import PATH as MCP_PATH  # noqa: E402
 from bus.mcp.endpoint import McpEndpoint  # noqa: E402
 from bus.rest import lane as rest_lane  # noqa: E402
-from crosswire import health  # noqa: E402
+from crosswire import checks, health  # noqa: E402
 from crosswire.lib import http  # noqa: E402
 from crosswire.lib.errors import CrossWireError  # noqa: E402
 
@@ -94,6 +94,11 @@ class Switch:
             await health.answer(send)
         elif self.has_lane and path.startswith(rest_lane.PREFIX) and (known := rest_lane.route(scope)):
             await rest_lane.serve(*known, scope, receive, send)
+        elif path.startswith(rest_lane.PREFIX):
+            async with calls.under_way() as call:
+                exchange = http.Exchange(None, receive, send)
+                await _django(scope, exchange.receive, exchange.send)
+                call.is_broken = exchange.is_broken
         else:
             await _django(scope, receive, send)
 
@@ -178,13 +183,19 @@ def keep_keys_out_of_daphnes_log() -> None:
     access.AccessLogGenerator.write_entry = write_entry
 
 
+async def _no_socket(scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
+    """Refuse web sockets: there are none yet."""
+    await send({"type": "websocket.close", "code": 4404})
+
+
 def build_application(*, lane: bool) -> Any:
     """Return an application; without the lane DRF answers all of REST."""
+    checks.refuse_unsafe_start()
     endpoint = McpEndpoint(server.build())
     return ProtocolTypeRouter(
         {
             "http": Front(Switch(endpoint, has_lane=lane)),
-            "websocket": URLRouter([]),
+            "websocket": _no_socket,
             "lifespan": Lifespan(endpoint),
         }
     )

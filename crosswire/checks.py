@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 @register(Tags.security)
@@ -26,6 +27,16 @@ def production_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if os.environ.get("CROSSWIRE_CLOCK_FILE"):
         found.append(Error("CROSSWIRE_CLOCK_FILE moves the clock and is for tests alone.", id="crosswire.E005"))
     return found
+
+
+def refuse_unsafe_start() -> None:
+    """Stop a production start that lacks something, naming all of it; who serves calls this, `manage.py` checks.
+
+    Raises: ImproperlyConfigured.
+    """
+    found = [*production_settings(None), *sizes(None)]
+    if found:
+        raise ImproperlyConfigured("CrossWire does not start: " + " ".join(f"{each.msg} ({each.id})" for each in found))
 
 
 @register()

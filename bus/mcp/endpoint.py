@@ -110,7 +110,7 @@ class McpEndpoint:
             if message.get("method") == "notifications/cancelled":
                 self._note_cancelled(principal, message)
             key = principal.credential, str(message.get("id"))
-            await self._exchange(key, _with_caller(scope, principal), _Exchange(body, receive, send))
+            await self._exchange(key, _with_caller(scope, principal), http.Exchange(body, receive, send))
 
     def _note_cancelled(self, principal: Principal, message: dict[str, Any]) -> None:
         """Have nobody taken at its word for an answer it no longer waits for.
@@ -134,7 +134,7 @@ class McpEndpoint:
             if not beside:
                 del self._calls[key]
 
-    async def _exchange(self, key: _RequestKey, scope: http.Scope, exchange: _Exchange) -> None:
+    async def _exchange(self, key: _RequestKey, scope: http.Scope, exchange: http.Exchange) -> None:
         managers = await self.ready()
         async with calls.under_way() as call:
             with self._listed(key, call):
@@ -142,7 +142,7 @@ class McpEndpoint:
             call.is_broken = call.is_broken or exchange.is_broken
 
     @staticmethod
-    async def _answer(managers: _Managers, scope: http.Scope, exchange: _Exchange) -> None:
+    async def _answer(managers: _Managers, scope: http.Scope, exchange: http.Exchange) -> None:
         if _takes_streams(scope):
             await managers.streaming.handle_request(scope, exchange.receive, exchange.send)
             return
@@ -168,47 +168,10 @@ def _with_caller(scope: http.Scope, principal: Principal) -> http.Scope:
     return {**scope, PRINCIPAL: principal, "user": AuthenticatedUser(token), "state": {}}
 
 
-class _Exchange:
-    """A request whose body was read already; notices a client that left before its answer was complete."""
-
-    def __init__(self, body: bytes, receive: http.Receive, send: http.Send) -> None:
-        self._body: bytes | None = body
-        self._receive, self._send = receive, send
-        self._is_complete = False
-        self.is_broken = False
-
-    async def receive(self) -> Any:
-        """Return the body, then whatever comes after it."""
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await self.after_body()
-
-    async def after_body(self) -> Any:
-        """Return what comes after the body: that the client left."""
-        message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._is_complete:
-            self.is_broken = True
-        return message
-
-    async def send(self, message: Any) -> None:
-        """Pass a part of the answer on."""
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
-        await self._send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._is_complete = True
-
-
-def _headers_beside(message: Any) -> http.HeaderList:
-    present = {name.lower() for name, _ in message.get("headers", [])}
-    return [(name, value) for name, value in http.SECURITY_HEADERS if name not in present]
-
-
 async def _body(receive: http.Receive) -> bytes:
     """Return the posted body; only a shared item may be large. Raises: CrossWireError `too_large`, `invalid_input`."""
     body = await http.read_body(receive, settings.MAX_SHARED_DATA_BODY_BYTES)
-    if body[:64].lstrip().startswith(b"["):  # the SDK would refuse it too, repeating the whole batch
+    if body.lstrip().startswith(b"["):  # the SDK would refuse it too, repeating the whole batch
         raise invalid("Batches are not taken: post one JSON-RPC message at a time.")
     if len(body) > settings.MAX_BODY_BYTES and b'"share_data"' not in body:
         most = settings.MAX_BODY_BYTES

@@ -9,9 +9,10 @@ import re
 import secrets
 from typing import Any
 
+# Blanks are bounded: an open `\s*` would take quadratic time over a message of blanks.
 _HARNESS = re.compile(
-    r"<(?=\s*/?\s*(?:antml:|system[-_]|task[-_]notification|function_(?:calls|results)|invoke\b|tool_(?:use|result)|"
-    r"command-|local-command|bash-(?:input|stdout|stderr)|user[-_]|ide[-_]|(?:system|user|assistant|human)\s*>))",
+    r"<(?=\s{0,8}/?\s{0,8}(?:antml:|system[-_]|task[-_]notification|function_(?:calls|results)|invoke\b|tool_(?:use|result)|"
+    r"command-|local-command|bash-(?:input|stdout|stderr)|user[-_]|ide[-_]|(?:system|user|assistant|human)\s{0,8}>))",
     re.IGNORECASE,
 )
 

@@ -13,8 +13,9 @@ from typing import Any
 from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.subscriptions import ListenHandler, ResourcesListChanged, ResourceUpdated, ServerEvent
+from mcp.shared.exceptions import MCPError
 
-from bus import wakeups
+from bus import waiting, wakeups
 from bus.mcp import resources
 from crosswire.lib import hub
 
@@ -58,6 +59,8 @@ async def listen(
     workspace_id: int, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
 ) -> types.SubscriptionsListenResult:
     """Serve one stream until its client leaves. Raises: MCPError for an address that is no resource."""
+    if waiting.room.is_closed:
+        raise MCPError(code=types.INTERNAL_ERROR, message="The server is restarting: listen again in a second.")
     for uri in params.notifications.resource_subscriptions or []:
         resources.parse(str(uri))
     if workspace_id not in _workspaces:

@@ -83,7 +83,7 @@ def _after_wait(data: Data, last: int | None) -> str:
 
 def _keep_listening(data: Data) -> str:
     """Return how to go on after a wait that ended without a message; "" where another wait goes on already."""
-    if data["ended"] == "superseded":
+    if data["ended"] in ("superseded", "unregistered"):
         return ""
     name = quoted(data["instance_id"])
     call = f'wait_for_reply(channel="{data["channel"]}", instance_id={name}, after_id={data["resume_after_id"]})'

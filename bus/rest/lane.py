@@ -70,6 +70,8 @@ async def serve(
         except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
             await http.reply_refusal(send, callers.unexpected(operation.name, problem))
         else:
+            if call.handed and await http.has_left(receive):
+                call.is_broken = True  # what it was handed did not arrive
             await http.reply_json(send, 200, answer)
 
 

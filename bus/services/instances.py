@@ -105,9 +105,9 @@ def arrive(
     now = clock.now()
     if found is None or not found.is_present or found.last_seen_at < now - presence.HOLDS_PLACE:
         with writing():
-            row = admit(principal, name)
+            admit(principal, name)
         found = hot.standing(principal.workspace_id, name, channel, first_live, channels)
-        return found or hot.Standing(row.pk, row.joined_number, now, True, None, [])
+        assert found is not None
     if found.last_seen_at < now - presence.TOUCHED_EVERY:
         Instance.objects.filter(pk=found.instance_id).update(last_seen_at=now)
     return found

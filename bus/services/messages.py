@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
 
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
@@ -89,8 +90,10 @@ def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
             outcomes = [batch.decide(each) for each in drafts]
             batch.store()
             is_committing = True
-    except (DatabaseError, InterfaceError) as problem:
-        is_away = isinstance(problem, OperationalError | InterfaceError)
+    except CrossWireError:
+        raise
+    except Exception as problem:  # whatever it is, the others in the batch shall not suffer for it
+        is_away = isinstance(problem, OperationalError | InterfaceError | PoolTimeout)
         raise StoreError(is_uncertain=is_committing, is_away=is_away) from problem
     return _with_unread(drafts, outcomes)
 
@@ -109,7 +112,7 @@ def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError])
     senders = {each.sender: each.principal for each in drafts}
     try:
         unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError, PoolTimeout):
         return outcomes
     for each, outcome in zip(drafts, outcomes, strict=True):
         if not isinstance(outcome, CrossWireError) and unread[each.sender]:
@@ -117,8 +120,11 @@ def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError])
     return outcomes
 
 
-def not_stored(failure: StoreError) -> CrossWireError:
-    """Return what a sender is told when the database failed."""
+def not_stored(failure: StoreError) -> Exception:
+    """Return what a sender is told when the database failed; a fault of ours is that fault."""
+    cause = failure.__cause__
+    if isinstance(cause, Exception) and not isinstance(cause, DatabaseError | InterfaceError | PoolTimeout):
+        return cause
     if failure.is_uncertain:
         return unavailable("The message may have been stored: send again with the same idempotency_key to be sure.")
     return unavailable("The message was not stored: the database is away or busy. Send it again.")
@@ -168,6 +174,8 @@ class _Batch:
         try:
             limits.refuse_suspended(*self.suspended)
             if replay := self._replayed(each):
+                if person := self.people.get(each.sender):
+                    person.wrote(self.now, each.principal.client)
                 return replay
             channel = self._channel(each)
             if each.in_reply_to is not None:
@@ -280,6 +288,7 @@ class _Batch:
 
     def store(self) -> None:
         """Write what was admitted and announce it after the commit."""
+        storing.write_people(self.workspace_id, self.people, self.now)
         if not self.stored:
             return
         storing.write(

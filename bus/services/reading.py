@@ -250,7 +250,7 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
     if found.elsewhere:
         gone = retention.first_live(principal) - 1
         with writing():
-            for place in found.elsewhere:
+            for place in sorted(found.elsewhere):  # by channel: two calls lock in one order
                 numbers = [message["id"] for message in kept if message["channel"] == place.channel]
                 _remember_in_inbox(principal, found, place, places[place.channel], numbers)
                 floor = max(numbers, default=max(places[place.channel].read_to, gone))
@@ -260,15 +260,21 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
 
 
 def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place], limit: int) -> list[MessageItem]:
-    first_live = retention.first_live(principal)
+    """Return the oldest unread messages of all these channels: their numbers first, then the content of those."""
+    gone = retention.first_live(principal) - 1
+    workspace = principal.workspace_id
+    numbered = sorted(
+        (number, place)
+        for place in places.values()
+        for number in hot.numbers_after(workspace, place.channel_id, max(place.read_to, gone), name, limit)
+    )[:limit]
+    rows = hot.by_number(workspace, [number for number, _ in numbered])
     found: list[MessageItem] = []
     for place in places.values():
-        start = max(place.read_to, first_live - 1)
-        rows = hot.after(principal.workspace_id, place.channel_id, start, name, limit)
-        unread = [item(row, place.channel) for row in rows]
+        unread = [item(rows[number], place.channel) for number, at in numbered if at is place and number in rows]
         _mark_again(principal, name, place, unread)
         found += unread
-    return sorted(found, key=lambda message: message["id"])[:limit]
+    return sorted(found, key=lambda message: message["id"])
 
 
 def _remember_in_inbox(

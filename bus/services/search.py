@@ -8,6 +8,7 @@ from bus.results import Found
 from bus.services import reading
 
 SEARCHED_MOST = 5_000
+WORDS_MOST = 8
 
 
 def search(
@@ -19,7 +20,10 @@ def search(
     sender: str | None = None,
     message_type: str | None = None,
 ) -> Found:
-    """Return messages that contain every word of the query, whatever their case. Any text is a legal query."""
+    """Return messages that contain every word of the query (the first eight), whatever the case of its letters a-z.
+
+    Any text is a legal query.
+    """
     live = access.messages(principal).order_by("-number")
     edge = live.values_list("number", flat=True)[SEARCHED_MOST - 1 : SEARCHED_MOST].first()
     rows = live if edge is None else live.filter(number__gte=edge)
@@ -29,7 +33,7 @@ def search(
         rows = rows.filter(sender=sender)
     if message_type is not None:
         rows = rows.filter(message_type=message_type)
-    for word in query.split() or [query]:
+    for word in query.split()[:WORDS_MOST] or [query]:
         rows = rows.filter(content__icontains=word)
     found: Found = {"messages": reading.fitting([reading.stored_item(row) for row in rows[:limit]])}
     if edge is not None:

@@ -27,25 +27,23 @@ def share(principal: Principal, *, key: str, content: str, sender: str = "", des
     name = principal.speaks_for("sender", sender)
     assert name is not None
     size = len(content.encode())
+    now = clock.now()
     with writing():
         counters = access.lock_counters(principal)
         instances.admit(principal, name, counters)
-        before = _require_space(principal, counters, key, size)
-        now = clock.now()
-        SharedItem.objects.update_or_create(
-            workspace_id=principal.workspace_id,
-            key=key,
-            defaults={
-                "content": content,
-                "description": description,
-                "created_by": name,
-                "size_bytes": size,
-                "created_at": now,
-            },
-        )
-        counters.data_bytes += size - before
+        refusal = _make_room(principal, counters, key, size)
+        if refusal is None:
+            counters.data_bytes += size - _bytes_of(principal, key)
+            stored = {"content": content, "description": description, "created_by": name}
+            SharedItem.objects.update_or_create(
+                workspace_id=principal.workspace_id,
+                key=key,
+                defaults={**stored, "size_bytes": size, "created_at": now},
+            )
+            wakeups.data_changed(principal.workspace_id, key)
         counters.save(update_fields=["data_bytes"])
-        wakeups.data_changed(principal.workspace_id, key)
+    if refusal is not None:
+        raise refusal
     made: SharedMade = {
         "ok": True,
         "key": key,
@@ -57,8 +55,11 @@ def share(principal: Principal, *, key: str, content: str, sender: str = "", des
     return made
 
 
-def _require_space(principal: Principal, counters: Counters, key: str, size: int) -> int:
-    """Return the bytes that this key's item holds until now, after making room if there is too little."""
+def _make_room(principal: Principal, counters: Counters, key: str, size: int) -> CrossWireError | None:
+    """Delete what has expired if there is too little room; return the refusal if that does not help.
+
+    Raises: CrossWireError `too_large`.
+    """
     plan = limits.plan_now(principal)
     most = min(settings.MAX_SHARED_DATA_BYTES, plan.data_bytes or settings.MAX_SHARED_DATA_BYTES)
     if size > most:
@@ -68,22 +69,20 @@ def _require_space(principal: Principal, counters: Counters, key: str, size: int
             limit=most,
             size=size,
         )
-    before = _bytes_of(principal, key)
-    if plan.data_bytes is None or counters.data_bytes - before + size <= plan.data_bytes:
-        return before
+    if plan.data_bytes is None or counters.data_bytes - _bytes_of(principal, key) + size <= plan.data_bytes:
+        return None
     expired = access.expired_shared_items(principal)
     counters.data_bytes -= expired.aggregate(total=Sum("size_bytes"))["total"] or 0
     expired.delete()
-    before = _bytes_of(principal, key)
-    if counters.data_bytes - before + size > plan.data_bytes:
-        raise limits.reached(
-            plan,
-            f"Plan {plan.title} has {plan.data_bytes:,} bytes for shared data; {counters.data_bytes:,} are used and "
-            f"this needs {size:,}.",
-            plan.data_bytes,
-            counters.data_bytes,
-        )
-    return before
+    if counters.data_bytes - _bytes_of(principal, key) + size <= plan.data_bytes:
+        return None
+    return limits.reached(
+        plan,
+        f"Plan {plan.title} has {plan.data_bytes:,} bytes for shared data; {counters.data_bytes:,} are used and "
+        f"this needs {size:,}.",
+        plan.data_bytes,
+        counters.data_bytes,
+    )
 
 
 def _bytes_of(principal: Principal, key: str) -> int:

@@ -52,9 +52,13 @@ class CrossWireError(Exception):
         return {"error": self.message, "code": self.code, **self.details}
 
 
+class InvalidInputError(CrossWireError, ValueError):
+    """A refusal that pydantic collects with the others of a call, being a ValueError."""
+
+
 def invalid(message: str, **details: Any) -> CrossWireError:
     """Return a 400 for input that can never be right."""
-    return CrossWireError("invalid_input", message, **details)
+    return InvalidInputError("invalid_input", message, **details)
 
 
 def not_found(message: str, **details: Any) -> CrossWireError:

@@ -116,6 +116,17 @@ async def unless_hung_up[T](work: Coroutine[Any, Any, T], receive: Receive) -> T
             await working
 
 
+async def has_left(receive: Receive) -> bool:
+    """Return whether the client of a request whose body was read, or that has none, is known to have hung up."""
+    gone = asyncio.ensure_future(_hung_up(receive))
+    for _ in range(3):  # what the server knows is there at once; nothing is waited for
+        await asyncio.sleep(0)
+    if gone.done():
+        return True
+    gone.cancel()
+    return False
+
+
 async def _hung_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -197,3 +208,44 @@ PREFLIGHT_HEADERS: HeaderList = [
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 ]
+
+
+class Exchange:
+    """A request on its way through somebody else's code; notices a client that left before its answer was complete.
+
+    `body`: what was read of the request already; the answer then gets our security headers beside its own.
+    """
+
+    def __init__(self, body: bytes | None, receive: Receive, send: Send) -> None:
+        self._body: bytes | None = body
+        self._receive, self._send = receive, send
+        self._is_ours = body is not None
+        self._is_complete = False
+        self.is_broken = False
+
+    async def receive(self) -> Any:
+        """Return the body, then whatever comes after it."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await self.after_body()
+
+    async def after_body(self) -> Any:
+        """Return what comes after the body: that the client left."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._is_complete:
+            self.is_broken = True
+        return message
+
+    async def send(self, message: Any) -> None:
+        """Pass a part of the answer on."""
+        if message["type"] == "http.response.start" and self._is_ours:
+            message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._is_complete = True
+
+
+def _headers_beside(message: Any) -> HeaderList:
+    present = {name.lower() for name, _ in message.get("headers", [])}
+    return [(name, value) for name, value in SECURITY_HEADERS if name not in present]

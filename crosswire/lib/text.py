@@ -30,6 +30,11 @@ def is_one_line(value: str) -> bool:
     )
 
 
+def printable(value: str, most: int) -> str:
+    """Return what of a text fits one line: no control, unstorable or direction-changing character, cut to length."""
+    return "".join(char for char in value[: 4 * most] if is_one_line(char)).strip()[:most]
+
+
 def one_line(field: str, value: str, *, most: int, least: int = 1) -> str:
     """Return the text if it is one line of `least` to `most` characters without blanks around it.
 

@@ -14,6 +14,8 @@ from bus.services import limits
 from tests.isolation.walk import findings, steps
 from tests.support.surfaces import Surface, SurfaceName
 
+pytestmark = pytest.mark.slow
+
 type Plant = Callable[[pytest.MonkeyPatch], None]
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
 from bus.models import Wait
 from bus.operations import OPERATIONS
 from tests.isolation.walk import findings, steps
@@ -10,6 +15,8 @@ from tests.support.cast import Caller
 from tests.support.messages import contents
 from tests.support.processes import wait_until
 from tests.support.surfaces import Result, Surface
+
+pytestmark = pytest.mark.slow
 
 
 def test_no_operation_tells_a_stranger_anything(call: Surface) -> None:
@@ -51,3 +58,18 @@ def test_a_strangers_wait_on_a_channel_of_the_same_name_hears_only_her_own(
         heard = answer.result(60)
         assert isinstance(heard, Result)
         assert contents(heard) == [f"to {operation}"]
+
+
+def test_no_refusal_names_another_tenants_channel(call: Surface, alice: Caller, mallory: Caller) -> None:
+    for nth in range(3):
+        call.ok(alice, "send_message", channel="codename-falcon", sender="alice", content=f"{nth}")
+    tried: dict[str, dict[str, Any]] = {
+        "get_replies": {"channel": "codename-falcons", "message_id": 2},
+        "send_message": {"sender": "mallory", "content": "x", "in_reply_to": 2},
+        "unregister": {"instance_id": "alice"},
+        "get_shared_data": {"key": "codename"},
+    }
+    for operation, arguments in tried.items():
+        refusal = call.refused(mallory, operation, "not_found", **arguments)
+        assert "codename-falcon" not in json.dumps(refusal.raw).replace("codename-falcons", ""), operation
+    assert call.ok(mallory, "create_channel", name="codename-falcons")["similar"] == []

@@ -19,6 +19,8 @@ from tests.isolation.walk import Step, findings, shown, without_what_varies
 from tests.isolation.world import Kind, Mallory, Secrets
 from tests.support.surfaces import MCP, Refusal, Surface
 
+pytestmark = pytest.mark.slow
+
 # --- MCP --------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = {
@@ -35,8 +37,8 @@ def uris(hers: Secrets) -> list[str]:
     for template in resources.TEMPLATES:
         names = [name for name in parts if f"{{{name}}}" in template.uri_template]
         assert "{" not in template.uri_template.format(**dict.fromkeys(names, "")), template
-        for values in itertools.product(*(parts[name] for name in names)):
-            made.append(template.uri_template.format(**dict(zip(names, values, strict=True))))
+        filled = (dict(zip(names, each, strict=True)) for each in itertools.product(*(parts[name] for name in names)))
+        made += [template.uri_template.format(**each) for each in filled]
     return [
         "crosswire://channels",
         f"crosswire://{hers.text}",
@@ -122,8 +124,8 @@ def paths(hers: Secrets) -> list[str]:
         missing = sorted(set(names) - set(known))
         assert not missing, f"What would a stranger put into {missing} of {route}? Say so in in_path()."
         base = route.split("(?P")[0].split("<")[0] if not pattern.pattern.converters else route
-        for values in itertools.product(*(known[name] for name in names)):
-            found.append(_filled(route, base, dict(zip(names, values, strict=True))))
+        filled = (dict(zip(names, each, strict=True)) for each in itertools.product(*(known[name] for name in names)))
+        found += [_filled(route, base, each) for each in filled]
     return list(dict.fromkeys(found))
 
 
@@ -138,8 +140,10 @@ def _filled(route: str, base: str, values: dict[str, str]) -> str:
     return route
 
 
-@pytest.mark.parametrize("server_url", ["lane_url", "drf_url"])
-@pytest.mark.parametrize("credential", ["key", "session", "none"])
+@pytest.mark.parametrize(
+    ("server_url", "credential"),
+    [("lane_url", "key"), ("drf_url", "key"), ("lane_url", "session"), ("lane_url", "none")],
+)
 def test_no_path_tells_a_stranger_anything(request: pytest.FixtureRequest, server_url: str, credential: str) -> None:
     url = request.getfixturevalue(server_url)
 

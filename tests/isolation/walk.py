@@ -97,10 +97,10 @@ def steps(surface: Surface, hers: Secrets, *, only: str = "") -> Iterator[Step]:
         for kind in KINDS:
             mallory = Mallory.make(kind, hers)
             for arguments in tries(operation, surface, hers):
-                yield _step(surface, hers, kind, mallory, name, arguments)
+                yield _step(surface, kind, mallory, name, arguments)
 
 
-def _step(surface: Surface, hers: Secrets, kind: Kind, mallory: Mallory, name: str, arguments: Arguments) -> Step:
+def _step(surface: Surface, kind: Kind, mallory: Mallory, name: str, arguments: Arguments) -> Step:
     mallory.named |= set(words(arguments))
     answer = surface(mallory.caller, name, **arguments)
     what = f"{kind} stranger on {surface.name}: {name} {json.dumps(arguments)}"

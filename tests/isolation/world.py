@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +23,7 @@ type Kind = Literal["fresh", "full", "namesake", "read-only"]
 """Mallory with nothing in her workspace; with every limit reached; with a key bound to a name that Alice uses too."""
 
 KINDS: tuple[Kind, ...] = ("fresh", "full", "namesake", "read-only")
-_DIGITS = 7
+_DIGITS = itertools.count(7_310_071, 37)
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Secrets:
 
     @classmethod
     def new(cls) -> Self:
-        """Return marks that nothing else has; any two are equally long and sort alike against other words."""
-        return cls(f"zq{secrets.token_hex(5)}", f"7{secrets.randbelow(10 ** (_DIGITS - 1)):0{_DIGITS - 1}}")
+        """Return marks that nothing else has; any two are equally long and sort alike against other words.
+
+        Later ones have higher numbers: where an answer holds the newest few, Alice's are among them.
+        """
+        return cls(f"zq{secrets.token_hex(5)}", str(next(_DIGITS)))
 
     @property
     def base(self) -> int:
@@ -110,7 +114,7 @@ def _fill_further_tables(alice: Caller, hers: Secrets) -> None:
         token=f"{hers.text}-token",
         kind=Wait.Kind.TASK,
         channel_name=hers.channel,
-        instance=coder,
+        instance=Instance.objects.get(name=f"{hers.text}-reader", **own),
         credential=f"{hers.text}-credential",
         client=f"{hers.text}-client/1",
         until=hour,
@@ -123,7 +127,9 @@ def _fill_further_tables(alice: Caller, hers: Secrets) -> None:
 
 def rows_of(alice: Caller) -> dict[str, list[dict[str, Any]]]:
     """Return every row of a workspace, by table."""
-    found = {"Workspace": list(Workspace.objects.filter(pk=alice.workspace.pk).values())}
+    found: dict[str, list[dict[str, Any]]] = {
+        "Workspace": [dict(row) for row in Workspace.objects.filter(pk=alice.workspace.pk).values()]
+    }
     for model in apps.get_models():
         if any(column.name == "workspace" for column in model._meta.concrete_fields):
             rows = model._default_manager.filter(workspace=alice.workspace).order_by("pk")
