@@ -142,7 +142,9 @@ def missing_key() -> CrossWireError:
 
 def _admit(entry: _Entry) -> Principal:
     if entry.principal is None or (entry.expires_at is not None and entry.expires_at <= clock.now()):
-        raise CrossWireError("unauthorized", "This key is unknown or was revoked; copy a valid one from the dashboard.")
+        raise CrossWireError(
+            "unauthorized", "This key is unknown or was revoked; use one that works, or ask whoever gave it to you."
+        )
     if entry.suspended_reason is not None:
         raise CrossWireError(
             "suspended", f"This workspace is suspended: {entry.suspended_reason or 'ask the operator'}."

@@ -34,7 +34,7 @@ def unexpected(where: str, problem: BaseException) -> CrossWireError:
         logger.error("database_error in %s", where, exc_info=problem)
         return unavailable("The database is away or busy; try again.")
     reference = uuid4().hex[:12]
-    logger.error("unexpected_error %s in %s", reference, where, exc_info=problem)
+    logger.error("unexpected_error %s in %s", reference, where, exc_info=problem, extra={"reference": reference})
     return CrossWireError(
         "internal", f"Something broke here (reference {reference}); it was logged.", reference=reference
     )

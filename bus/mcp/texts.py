@@ -64,7 +64,8 @@ def next_step(name: str, args: Args, data: Data) -> str:
     elif name == "check_messages" and last is not None:
         steps.append(f"Pass after_id={last} next time to get only newer messages.")
     elif name == "inbox" and data.get("messages"):
-        steps.append("Answer with send_message (same channel, in_reply_to); call inbox again for what is left.")
+        left = " Call inbox again for what is left." if data["has_more"] else ""
+        steps.append(f"Answer with send_message (same channel, in_reply_to).{left}")
     elif name == "get_shared_data" and data.get("next_offset"):
         steps.append(f"There is more: get_shared_data(key={quoted(data['key'])}, offset={data['next_offset']}).")
     if data.get("fetch"):

@@ -10,7 +10,9 @@ from crosswire.lib.errors import CODES
 from tests.support.homes import ROOT
 
 PACKAGES = ("accounts", "billing", "bus", "crosswire")
-_READ = re.compile(r"""\benv\.[\w.]+\(\s*"([A-Z][A-Z0-9_]+)"|\bos\.(?:environ\.get\(|environ\[|getenv\()\s*"([A-Z][A-Z0-9_]+)\"""")
+_READ = re.compile(
+    r"""\benv\.[\w.]+\(\s*"([A-Z][A-Z0-9_]+)"|\bos\.(?:environ\.get\(|environ\[|getenv\()\s*"([A-Z][A-Z0-9_]+)\""""
+)
 _SHOWN = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 _RAISED = re.compile(r'CrossWireError\(\s*"(\w+)"')
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \|(?: ([^|]+?) \|)?$", re.MULTILINE)
@@ -54,7 +56,8 @@ def test_every_code_that_is_raised_is_a_known_one() -> None:
 def test_every_operation_is_listed_with_its_rest_call_and_no_other_is() -> None:
     shown = {name: row[0] for name, row in rows("operations.md").items()}
     assert shown == {
-        name: f"{each.http.method} {each.http.path}" if each.http else "(MCP alone)" for name, each in OPERATIONS.items()
+        name: f"{each.http.method} {each.http.path}" if each.http else "(MCP alone)"
+        for name, each in OPERATIONS.items()
     }
 
 

@@ -33,7 +33,9 @@ def lint(cache: Path, *options: str) -> tuple[int, str]:
 def test_every_import_contract_is_kept(tmp_path: Path) -> None:
     code, told = lint(tmp_path)
     assert code == 0, told
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     assert told.count("KEPT") == len(contracts) >= 4, told
 
 

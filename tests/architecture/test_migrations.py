@@ -62,7 +62,9 @@ def test_the_migrated_tables_are_what_the_models_say(model: type[models.Model]) 
 def test_every_table_of_the_bus_belongs_to_a_workspace_first() -> None:
     for model in apps.get_app_config("bus").get_models():
         assert not model._meta.get_field("workspace").null, model.__name__
-        lists = [each.fields for each in (*model._meta.indexes, *model._meta.constraints) if getattr(each, "fields", ())]
+        lists = [
+            each.fields for each in (*model._meta.indexes, *model._meta.constraints) if getattr(each, "fields", ())
+        ]
         others = [list(fields) for fields in lists if fields[0] != "workspace"]
         assert others == NOT_A_TENANTS.get(model.__name__, []), model.__name__
 

@@ -157,7 +157,9 @@ def test_each_kind_of_key_may_do_what_the_table_says(call: Surface, operation: s
     assert isinstance(alice, Caller)
     left_by_readers = {"workspace": alice.workspace, "name__in": ["onlooker", "bound-reader"]}
     assert not Instance.objects.filter(**left_by_readers).exists(), "a read-only key left an instance"
-    assert not Cursor.objects.filter(instance__name__in=["onlooker", "bound-reader"], workspace=alice.workspace).exists()
+    assert not Cursor.objects.filter(
+        instance__name__in=["onlooker", "bound-reader"], workspace=alice.workspace
+    ).exists()
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key", "X-Auth-Token"])

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from accounts import services
 from accounts.plans import PLANS
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("name")
-        parser.add_argument("--plan", choices=list(PLANS), default="free")
+        parser.add_argument("--plan", choices=list(PLANS), default="free", help="free unless told")
         parser.add_argument("--json", action="store_true", help='print {"workspace", "api_key"}')
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,6 +33,8 @@ class Command(BaseCommand):
                 _, text = services.create_key(workspace, "first key")
         except CrossWireError as refusal:
             raise CommandError(refusal.message) from refusal
+        except DatabaseError as problem:
+            raise CommandError(f"The database is not ready ({problem}): run `manage.py migrate` first.") from problem
         if options["json"]:
             self.stdout.write(json.dumps({"workspace": workspace.name, "api_key": text}))
         else:
