@@ -12,7 +12,6 @@ from django.db import OperationalError, connections, transaction
 
 from accounts import principals, services
 from accounts.models import Workspace
-from crosswire import embedded
 from crosswire.lib import env
 from crosswire.lib.errors import CrossWireError
 
@@ -48,6 +47,8 @@ class Command(BaseCommand):
                 "Procfile instead, or unset PUBLIC_URL."
             )
         self.check()
+        from crosswire import embedded  # noqa: PLC0415 - importing the application is itself refused where it is unsafe
+
         try:
             with embedded.take_port(settings.PORT) as listener:
                 key = prepared()
