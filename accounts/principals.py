@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey
 from accounts.plans import Plan, plan_in_force
 from crosswire.lib import clock, hub, keys
 from crosswire.lib.database import writing
@@ -220,8 +220,3 @@ def _forget(payload: dict[str, Any]) -> None:
 
 
 hub.subscribe(CREDENTIALS_CHANGED, _forget)
-
-
-def workspace_of(principal: Principal) -> Workspace:
-    """Return the caller's workspace row."""
-    return Workspace.objects.get(pk=principal.workspace_id)

@@ -11,23 +11,10 @@ from accounts.models import ApiKey, AuditEvent, Workspace
 from crosswire.lib import clock as product_clock
 from crosswire.lib import keys
 from crosswire.lib.errors import CrossWireError
+from tests.accounts.stored_keys import code_of, key_row
 from tests.conftest import Clock, MakeWorkspace
 from tests.support.cast import Caller
 from tests.support.surfaces import Surface
-
-
-def key_row(key: str) -> ApiKey:
-    return ApiKey.objects.get(digest=keys.digest(key))
-
-
-def code_of(key: str) -> str:
-    """Return the code with which a key is refused, "" when it works."""
-    try:
-        principals.authenticate(key)
-    except CrossWireError as refusal:
-        return refusal.code
-    return ""
-
 
 # --- what is kept -----------------------------------------------------------------------------------------------
 

@@ -11,22 +11,9 @@ from accounts import principals, services
 from accounts.models import ApiKey
 from accounts.principals import Principal
 from crosswire.lib import keys
-from crosswire.lib.errors import CrossWireError
+from tests.accounts.stored_keys import code_of, key_row
 from tests.conftest import MakeWorkspace
 from tests.support.cast import Caller
-
-
-def key_row(key: str) -> ApiKey:
-    return ApiKey.objects.get(digest=keys.digest(key))
-
-
-def code_of(key: str) -> str:
-    """Return the code with which a key is refused, "" when it works."""
-    try:
-        principals.authenticate(key)
-    except CrossWireError as refusal:
-        return refusal.code
-    return ""
 
 
 @pytest.fixture
