@@ -1,7 +1,8 @@
 """Calls under way in this process, by instance: what ran beside what, and whose answer never arrived whole.
 
-A surface opens a call for each request and closes it once the answer has left (or broke). An answer beside which
-another call of the same instance ran, or whose stream broke, can be confirmed only by an id of it or an ack.
+A surface opens a call for each request, says when its answer goes out, and closes it once that has left (or broke).
+An answer beside which another call of the same instance ran, or whose stream broke, can be confirmed only by an id of
+it or an ack.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ async def under_way() -> AsyncIterator[Call]:
         raise
     finally:
         _current.reset(reset)
+        with call.lock:
+            call.is_closed = True
         _leave(call)
         if call.handed and (call.is_broken or not call.is_alone):
             await asyncio.shield(_distrust(call.handed))
@@ -71,6 +74,12 @@ def names(workspace_id: int, instance: str) -> None:
     for other in beside:
         other.is_alone = call.is_alone = False
     beside.add(call)
+
+
+def answered() -> None:
+    """Note that the answer of the call under way goes out now: what its client asks next does not run beside it."""
+    if (call := _current.get()) is not None:
+        _leave(call)
 
 
 def is_alone() -> bool:
@@ -100,8 +109,6 @@ async def _distrust(handed: list[HandedTo]) -> None:
 
 
 def _leave(call: Call) -> None:
-    with call.lock:
-        call.is_closed = True
     if call.key is None:
         return
     beside = _under_way.get(call.key, set())

@@ -96,7 +96,7 @@ class Switch:
             await rest_lane.serve(*known, scope, receive, send)
         elif path.startswith(rest_lane.PREFIX):
             async with calls.under_way() as call:
-                exchange = http.Exchange(None, receive, send)
+                exchange = http.Exchange(None, receive, send, before_last=calls.answered)
                 await _django(scope, exchange.receive, exchange.send)
                 call.is_broken = exchange.is_broken
         else:

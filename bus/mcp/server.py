@@ -13,7 +13,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from accounts.principals import Principal
-from bus import callers
+from bus import callers, calls
 from bus.mcp import listen, protocol, resources, tools
 from crosswire import __version__
 from crosswire.lib.errors import CrossWireError
@@ -56,6 +56,8 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
         return tools.refused(refusal)
     except Exception as problem:  # noqa: BLE001 - logged there; the model gets a number to ask about
         return tools.refused(callers.unexpected(params.name, problem))
+    finally:
+        calls.answered()
 
 
 async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:

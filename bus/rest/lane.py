@@ -72,6 +72,7 @@ async def serve(
         else:
             if call.handed and await http.has_left(receive):
                 call.is_broken = True  # what it was handed did not arrive
+            calls.answered()
             await http.reply_json(send, 200, answer)
 
 

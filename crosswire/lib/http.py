@@ -214,12 +214,16 @@ class Exchange:
     """A request on its way through somebody else's code; notices a client that left before its answer was complete.
 
     `body`: what was read of the request already; the answer then gets our security headers beside its own.
+    `before_last` is called when the last part of the answer is about to go out.
     """
 
-    def __init__(self, body: bytes | None, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, body: bytes | None, receive: Receive, send: Send, before_last: Callable[[], None] = lambda: None
+    ) -> None:
         self._body: bytes | None = body
         self._receive, self._send = receive, send
         self._is_ours = body is not None
+        self._before_last = before_last
         self._is_complete = False
         self.is_broken = False
 
@@ -241,9 +245,11 @@ class Exchange:
         """Pass a part of the answer on."""
         if message["type"] == "http.response.start" and self._is_ours:
             message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
+        is_last = message["type"] == "http.response.body" and not message.get("more_body")
+        if is_last:
+            self._before_last()
         await self._send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._is_complete = True
+        self._is_complete = self._is_complete or is_last
 
 
 def _headers_beside(message: Any) -> HeaderList:

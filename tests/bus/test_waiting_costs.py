@@ -47,6 +47,7 @@ async def waiters(principal: Principal, count: int, channel: str = "c") -> Async
         async with asyncio.timeout(60):
             while await executor.run(rows.count) < count:
                 assert not any(task.done() for task in tasks)
+            await all_threads_at_once()  # so every look that stored a row has ended as well
         yield tasks
     finally:
         for task in tasks:
@@ -55,6 +56,12 @@ async def waiters(principal: Principal, count: int, channel: str = "c") -> Async
     async with asyncio.timeout(SOON):
         while await executor.run(rows.count):
             pass
+
+
+async def all_threads_at_once() -> None:
+    """Have each thread of the executor take a job that ends when all have: none is busy with anything else."""
+    together = threading.Barrier(settings.EXECUTOR_THREADS)
+    await asyncio.gather(*(executor.run(together.wait, SOON) for _ in range(settings.EXECUTOR_THREADS)))
 
 
 async def people(make_workspace: MakeWorkspace) -> Principal:
@@ -78,10 +85,8 @@ async def test_idle_waiters_hold_neither_threads_nor_connections(make_workspace:
     async with waiters(principal, WAITERS):
         assert len(waiting.room.by_token) >= WAITERS
         assert threading.active_count() <= before + settings.EXECUTOR_THREADS
-        # Every thread of the executor is free: so many jobs that wait for each other all get one.
-        together = threading.Barrier(settings.EXECUTOR_THREADS)
         async with asyncio.timeout(SOON):
-            await asyncio.gather(*(executor.run(together.wait, SOON) for _ in range(settings.EXECUTOR_THREADS)))
+            await all_threads_at_once()
         if connection.vendor == "postgresql":
             assert await executor.run(_connections_open) <= settings.EXECUTOR_THREADS + 8
 
