@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from django.conf import settings
+
 MEGABYTE = 1_000_000
 
 
@@ -51,6 +53,11 @@ OVERRIDABLE = frozenset(
     {"messages", "instances", "channels", "data_bytes", "retention_days", "calls", "waits", "live_keys"}
 )
 assert {field.name for field in fields(Plan)} >= OVERRIDABLE
+
+
+def upgrade_url() -> str:
+    """Return where a person changes the plan."""
+    return f"{settings.PUBLIC_URL}/pricing"
 
 
 def plan_in_force(name: str, overrides: Mapping[str, Any] | None = None) -> Plan:

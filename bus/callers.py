@@ -7,23 +7,31 @@ from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError
 
-from accounts import principals
+from accounts import principals, rates
 from accounts.principals import Principal
-from crosswire.lib import executor, http
+from crosswire.lib import executor, http, logs
 from crosswire.lib.errors import CrossWireError, unavailable
 
 logger = logging.getLogger(__name__)
 
 
 async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
-    """Return who calls, and the request without its key. Raises: CrossWireError `unauthorized`, `suspended`."""
+    """Return who calls, and the request without its key.
+
+    Raises: CrossWireError `unauthorized`, `suspended`, and `rate_limited` for an address that fails again and again.
+    """
     key, scope = http.take_key(scope)
-    if not key:
-        raise principals.missing_key()
     client = http.header(scope, b"user-agent")
-    principal = principals.recall(key)
-    if principal is None:
-        principal = await executor.run(principals.authenticate, key, client)
+    try:
+        if not key:
+            raise principals.missing_key()
+        principal = principals.recall(key)
+        if principal is None:
+            principal = await executor.run(principals.authenticate, key, client)
+    except CrossWireError:
+        await rates.acount_stranger(http.client_address(scope))
+        raise
+    logs.note_workspace(principal.workspace_id)
     return principal.calling(client), scope
 
 

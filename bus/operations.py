@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from psycopg_pool import PoolTimeout
 from pydantic import TypeAdapter, ValidationError
 
+from accounts import rates
 from accounts.principals import Principal
 from bus import calls, conversing, params, results, sending
 from bus.params import Params
@@ -88,6 +89,7 @@ class Operation:
 
     def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
         """Run the operation in this thread and return plain data. Raises: CrossWireError."""
+        rates.count_operation(principal)
         valid = self.validate(arguments, on_rest=on_rest)
         self._note_instance(principal, valid)
         with _database_errors():
@@ -106,8 +108,14 @@ class Operation:
         *,
         on_rest: bool = True,
         progress: Callable[[float], Any] | None = None,
+        is_counted: bool = True,
     ) -> Any:
-        """Run the operation without holding a thread while it waits. Raises: CrossWireError."""
+        """Run the operation without holding a thread while it waits. Raises: CrossWireError.
+
+        `is_counted`: whether it counts against the plan's calls a minute.
+        """
+        if is_counted:
+            await rates.acount_operation(principal)
         valid = self.validate(arguments, on_rest=on_rest)
         self._note_instance(principal, valid)
         with _database_errors():

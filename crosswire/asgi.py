@@ -1,13 +1,12 @@
 """The ASGI application: /mcp and the bus's REST lane are answered here, web sockets by Channels, the rest by Django.
 
-One wrapper stands before them all: Host and Origin, CORS, request ids.
+One wrapper stands before them all: see front.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -30,52 +29,24 @@ from bus.mcp.endpoint import PATH as MCP_PATH  # noqa: E402
 from bus.mcp.endpoint import McpEndpoint  # noqa: E402
 from bus.rest import lane as rest_lane  # noqa: E402
 from crosswire import checks, health  # noqa: E402
+from crosswire.front import Front  # noqa: E402
 from crosswire.lib import http  # noqa: E402
 from crosswire.lib.errors import CrossWireError  # noqa: E402
 
 
-class Front:
-    """What every request passes: its Host must be ours, a browser's Origin allowed; each gets an id."""
+class Guard:
+    """Watches for the process's end, and which requests are under way then."""
 
     def __init__(self, app: http.App) -> None:
         self.app = app
 
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        """Refuse early or pass on."""
+        """Pass a request on."""
         watch_for_stop()
         if (request := asyncio.current_task()) is not None:
             _under_way.add(request)
             request.add_done_callback(_under_way.discard)
-        scope = http.with_plain_query(scope)
-        answer = _with_headers(send, [(b"x-request-id", secrets.token_hex(8).encode())])
-        origin = http.header(scope, b"origin")
-        if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and http.is_allowed_origin(origin):
-            answer = _with_headers(answer, http.cors_headers(origin))
-        if refusal := _refusal(scope, origin):
-            await http.reply_refusal(answer, refusal)
-        elif origin and scope["method"] == "OPTIONS" and http.header(scope, b"access-control-request-method"):
-            await answer({"type": "http.response.start", "status": 204, "headers": http.PREFLIGHT_HEADERS})
-            await answer({"type": "http.response.body", "body": b""})
-        else:
-            await self.app(scope, receive, answer)
-
-
-def _refusal(scope: http.Scope, origin: str) -> CrossWireError | None:
-    """Return why a request goes no further: its Host is not ours, or a page that may not has sent it."""
-    if scope["path"] != health.PATH and not http.is_allowed_host(http.header(scope, b"host")):
-        return CrossWireError("bad_host", "This is not the host you named.")
-    if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and not http.is_allowed_origin(origin):
-        return CrossWireError("bad_origin", "Pages of this origin may not call; see CORS_ORIGINS.")
-    return None
-
-
-def _with_headers(send: http.Send, headers: http.HeaderList) -> http.Send:
-    async def answer(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *headers]}
-        await send(message)
-
-    return answer
+        await self.app(scope, receive, send)
 
 
 class Switch:
@@ -92,15 +63,34 @@ class Switch:
             await self.endpoint(scope, receive, send)
         elif path == health.PATH:
             await health.answer(send)
+        elif path == health.METRICS_PATH:
+            await health.answer_figures(scope, send)
         elif self.has_lane and path.startswith(rest_lane.PREFIX) and (known := rest_lane.route(scope)):
             await rest_lane.serve(*known, scope, receive, send)
         elif path.startswith(rest_lane.PREFIX):
             async with calls.under_way() as call:
-                exchange = http.Exchange(None, receive, send, before_last=calls.answered)
-                await _django(scope, exchange.receive, exchange.send)
-                call.is_broken = exchange.is_broken
+                call.is_broken = await _ask_django(scope, receive, send, before_last=calls.answered)
         else:
-            await _django(scope, receive, send)
+            await _ask_django(scope, receive, send)
+
+
+async def _ask_django(
+    scope: http.Scope, receive: http.Receive, send: http.Send, before_last: Callable[[], None] = lambda: None
+) -> bool:
+    """Have Django answer; return whether the client left before that. Left to itself Django stores a body of any size
+    before anybody looks at it."""
+    is_large_item = scope["path"].rstrip("/") == f"{rest_lane.PREFIX}/data"
+    try:
+        most = settings.MAX_SHARED_DATA_BODY_BYTES if is_large_item else settings.MAX_BODY_BYTES
+        body = await http.read_body(scope, receive, most)
+    except CrossWireError as refusal:
+        await http.reply_refusal(send, refusal)
+        return False
+    except ConnectionError:
+        return True
+    exchange = http.Exchange(body, receive, send, before_last)
+    await _django(scope, exchange.receive, exchange.send)
+    return exchange.is_broken
 
 
 class Lifespan:
@@ -194,7 +184,7 @@ def build_application(*, lane: bool) -> Any:
     endpoint = McpEndpoint(server.build())
     return ProtocolTypeRouter(
         {
-            "http": Front(Switch(endpoint, has_lane=lane)),
+            "http": Guard(Front(Switch(endpoint, has_lane=lane), programs=(MCP_PATH, f"{rest_lane.PREFIX}/"))),
             "websocket": _no_socket,
             "lifespan": Lifespan(endpoint),
         }

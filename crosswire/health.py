@@ -1,17 +1,20 @@
-"""`GET /health`: whether this process can serve, asked without a key."""
+"""What operators' machines ask: `GET /health`, whether this process can serve, and `GET /metrics`, its figures."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from psycopg_pool import PoolTimeout
 
 from crosswire import __version__
-from crosswire.lib import executor, http
-from crosswire.lib.errors import CrossWireError, unavailable
+from crosswire.lib import executor, http, metrics
+from crosswire.lib.errors import CrossWireError, not_found, unavailable
 
 PATH = "/health"
+METRICS_PATH = "/metrics"
 _PATIENCE_SECONDS = 3.0
 
 
@@ -25,6 +28,21 @@ async def answer(send: http.Send) -> None:
         await http.reply_refusal(send, refusal)
     else:
         await http.reply_json(send, 200, {"status": "ok", "version": __version__})
+
+
+async def answer_figures(scope: http.Scope, send: http.Send) -> None:
+    """Answer with Prometheus' text format to who has METRICS_TOKEN; without one set there is nothing here."""
+    token = settings.METRICS_TOKEN
+    given = http.header(scope, b"authorization").removeprefix("Bearer ")
+    if not token:
+        await http.reply_refusal(send, not_found("There is nothing at this address."))
+    elif not secrets.compare_digest(given.encode(), token.encode()):
+        await http.reply_refusal(send, CrossWireError("unauthorized", "METRICS_TOKEN is needed, as a Bearer token."))
+    else:
+        body = metrics.exposition()
+        headers = [(b"content-type", metrics.CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *http.SECURITY_HEADERS]})
+        await send({"type": "http.response.body", "body": body})
 
 
 def _ask_database() -> None:

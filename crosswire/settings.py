@@ -31,7 +31,7 @@ LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = [PUBLIC_HOST, *env.read.list("EXTRA_HOSTS", default=[])] + ([] if IS_PRODUCTION else LOOPBACK_HOSTS)
 # Browser pages that may call /mcp and /api from another origin with a key; "*" means any page.
 CORS_ORIGINS = env.read.list("CORS_ORIGINS", default=[])
-TRUSTED_PROXIES = env.read.list("TRUSTED_PROXIES", default=[])
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 API_LANE = env.switch("API_LANE", default=True)
 
 # --- storage ----------------------------------------------------------------------------------------------------
@@ -184,6 +184,10 @@ SECURE_CSP = {
 }
 
 # --- bounds of a request ----------------------------------------------------------------------------------------
+MAX_ADDRESS_BYTES = 16_000
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32_000
+MAX_JSON_DEPTH = 64
 MAX_BODY_BYTES = 1_000_000
 MAX_SHARED_DATA_BYTES = 10_000_000
 # JSON may escape what UTF-8 writes shorter, so the body that shares an item can be longer than the item.
@@ -225,19 +229,26 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 
-# --- logs -------------------------------------------------------------------------------------------------------
+# --- logs and figures --------------------------------------------------------------------------------------------
+METRICS_TOKEN = env.secret("METRICS_TOKEN")
+LOG_FORMAT = env.one_of("LOG_FORMAT", *(("JSON", "TEXT") if IS_PRODUCTION else ("TEXT", "JSON")))
+ACCESS_LOG = env.switch("ACCESS_LOG", default=True)
 LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "TEXT": {"()": "crosswire.lib.logs.LineFormatter"},
+        "JSON": {"()": "crosswire.lib.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "mcp": {"level": "ERROR"},  # says "Terminating session: None" for every stateless request
         "sse_starlette": {"level": "WARNING"},
         "daphne": {"level": "ERROR"},  # its warnings print whole addresses, ?api_key= and all
         "asyncio": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # each 4xx would be told twice, beside our access log
         "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},  # prints query strings
     },
 }

@@ -19,6 +19,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
+from accounts import rates
 from accounts.principals import Principal
 from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
@@ -26,7 +27,8 @@ from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError, invalid
 
 PATH = "/mcp"
-_SMALL_BYTES = 10_000
+COUNTED_AS_OPERATIONS = frozenset({"tools/call", "resources/read"})
+"""Methods that are an operation of the table; the rest is the protocol's own."""
 
 type _RequestKey = tuple[str, str]
 """Whose request, by credential, and the id its client gave it."""
@@ -96,7 +98,10 @@ class McpEndpoint:
         try:
             principal, scope = await callers.identify(scope)
             _require_post(scope)
-            body = await _body(receive)
+            body = await _body(scope, receive)
+            message = _message(body)
+            if message.get("method") not in COUNTED_AS_OPERATIONS:
+                await rates.acount_protocol(principal)
         except CrossWireError as refusal:
             await http.reply_refusal(
                 send, refusal, [(b"allow", b"POST")] if refusal.code == "method_not_allowed" else []
@@ -106,7 +111,6 @@ class McpEndpoint:
         except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
             await http.reply_refusal(send, callers.unexpected("mcp", problem))
         else:
-            message = _small_message(body)
             if message.get("method") == "notifications/cancelled":
                 self._note_cancelled(principal, message)
             key = principal.credential, str(message.get("id"))
@@ -168,9 +172,9 @@ def _with_caller(scope: http.Scope, principal: Principal) -> http.Scope:
     return {**scope, PRINCIPAL: principal, "user": AuthenticatedUser(token), "state": {}}
 
 
-async def _body(receive: http.Receive) -> bytes:
+async def _body(scope: http.Scope, receive: http.Receive) -> bytes:
     """Return the posted body; only a shared item may be large. Raises: CrossWireError `too_large`, `invalid_input`."""
-    body = await http.read_body(receive, settings.MAX_SHARED_DATA_BODY_BYTES)
+    body = await http.read_body(scope, receive, settings.MAX_SHARED_DATA_BODY_BYTES)
     if body.lstrip().startswith(b"["):  # the SDK would refuse it too, repeating the whole batch
         raise invalid("Batches are not taken: post one JSON-RPC message at a time.")
     if len(body) > settings.MAX_BODY_BYTES and b'"share_data"' not in body:
@@ -179,10 +183,13 @@ async def _body(receive: http.Receive) -> bytes:
     return body
 
 
-def _small_message(body: bytes) -> dict[str, Any]:
-    """Return a message as far as the endpoint itself must know it; no wait and no notification is long."""
+def _message(body: bytes) -> dict[str, Any]:
+    """Return a posted message; one that is no JSON is left for the SDK to refuse.
+
+    Raises: CrossWireError `invalid_input` for one that is nested too deeply.
+    """
     try:
-        message = orjson.loads(body) if len(body) < _SMALL_BYTES else {}
+        message = http.load_json(body)
     except orjson.JSONDecodeError:
         return {}
     return message if isinstance(message, dict) else {}

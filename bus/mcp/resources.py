@@ -65,8 +65,8 @@ def unknown(uri: str) -> MCPError:
 
 async def listed(principal: Principal) -> list[types.Resource]:
     """Return the resources worth listing: the channels, those active last first, and the newest shared items."""
-    channels = await OPERATIONS["list_channels"].acall(principal, {}, on_rest=False)
-    items = await OPERATIONS["list_shared_data"].acall(principal, {}, on_rest=False)
+    channels = await OPERATIONS["list_channels"].acall(principal, {}, on_rest=False, is_counted=False)
+    items = await OPERATIONS["list_shared_data"].acall(principal, {}, on_rest=False, is_counted=False)
     return [
         types.Resource(uri=CHANNELS, name="channels", title="All channels", mime_type="text/plain"),
         *(

@@ -14,11 +14,11 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from accounts import principals
+from accounts import rates
 from accounts.principals import Principal
 from bus import callers
 from bus.operations import OPERATIONS, Operation
-from bus.rest import lane
+from bus.rest import formats, lane
 from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError
 
@@ -29,10 +29,11 @@ class OperationView(APIView):
     operations: Mapping[str, Operation] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a call without a key."""
+        """Refuse a call without a key that works; an address that goes on with such calls as `rate_limited`."""
         super().initial(request, *args, **kwargs)
         if request.auth is None:
-            raise principals.missing_key()
+            rates.count_stranger(http.client_address(request.scope))  # type: ignore[attr-defined]  # ASGI's, not WSGI's
+            raise formats.refusal_of(request)
 
     def run(self, request: Request, **in_path: str) -> Response:
         """Answer one call."""

@@ -16,8 +16,10 @@ from rest_framework.request import Request
 from accounts import principals
 from accounts.principals import Principal
 from bus.rest import lane
-from crosswire.lib import http
+from crosswire.lib import http, logs
 from crosswire.lib.errors import CrossWireError
+
+_REFUSAL = "crosswire.refusal"
 
 
 class OrjsonParser(parsers.BaseParser):
@@ -51,19 +53,34 @@ class OrjsonRenderer(renderers.BaseRenderer):
 
 
 class KeyAuthentication(BaseAuthentication):
-    """The same keys in the same places as everywhere; the principal is `request.auth`."""
+    """The same keys in the same places as everywhere; the principal is `request.auth`.
+
+    Why there is none waits in `refusal_of` for the view: DRF asks again while it renders a page, which must not fail.
+    """
 
     def authenticate(self, request: Request) -> tuple[None, Principal] | None:
-        """Return the caller, None without a key. Raises: CrossWireError `unauthorized`, `suspended`."""
+        """Return the caller, None without a key that works."""
         key = key_of(request)
-        if not key:
-            return None
         client = request.headers.get("user-agent", "")
-        return None, principals.authenticate(key, client).calling(client)
+        try:
+            if not key:
+                raise principals.missing_key()
+            principal = principals.authenticate(key, client)
+        except CrossWireError as refusal:
+            request.META[_REFUSAL] = refusal
+            return None
+        logs.note_workspace(principal.workspace_id)
+        return None, principal.calling(client)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
         return 'Bearer realm="CrossWire"'
+
+
+def refusal_of(request: Request) -> CrossWireError:
+    """Return why a request has no caller."""
+    refusal: CrossWireError = request.META[_REFUSAL]
+    return refusal
 
 
 def key_of(request: HttpRequest | Request) -> str:

@@ -80,7 +80,7 @@ async def _answer(operation: Operation, in_path: dict[str, str], scope: http.Sco
     principal, scope = await callers.identify(scope)
     assert operation.http is not None
     if scope["method"] == "POST":
-        source = http.json_object(await http.read_body(receive, body_limit(operation)))
+        source = http.json_object(await http.read_body(scope, receive, body_limit(operation)))
     else:
         source = http.query(scope)
     return await _run(operation, principal, arguments(operation.http, source, in_path), receive)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts.models import Workspace
-from accounts.plans import Plan, plan_in_force
+from accounts.plans import Plan, plan_in_force, upgrade_url
 from accounts.principals import Principal
 from bus import access
 from bus.models import Channel, Counters, Instance
@@ -16,11 +15,6 @@ from bus.presence import HOLDS_PLACE
 from bus.results import Quota, Usage
 from crosswire.lib import clock
 from crosswire.lib.errors import CrossWireError
-
-
-def upgrade_url() -> str:
-    """Return where a person changes the plan."""
-    return f"{settings.PUBLIC_URL}/pricing"
 
 
 def plan_now(principal: Principal) -> Plan:

@@ -70,6 +70,14 @@ def public_url(name: str, default: str) -> str:
     return value
 
 
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return addresses or networks (`10.0.0.0/8`), comma-separated. Raises: ImproperlyConfigured for anything else."""
+    try:
+        return [ipaddress.ip_network(each.strip()) for each in text(name).split(",") if each.strip()]
+    except ValueError as problem:
+        raise ImproperlyConfigured(f"{name}={text(name)!r} must be addresses or networks: {problem}") from problem
+
+
 def port(name: str, default: int) -> int:
     """Return a TCP port. Raises: ImproperlyConfigured for anything that is none."""
     value = text(name, str(default))

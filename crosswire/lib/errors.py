@@ -19,11 +19,13 @@ CODES: dict[str, int] = {
     "paused": 409,
     "claimed": 409,
     "too_large": 413,
+    "address_too_long": 414,
     "unsupported_media_type": 415,
     "bad_host": 421,
     "rate_limited": 429,
     "quota_exceeded": 429,
     "limit_reached": 429,
+    "headers_too_large": 431,
     "internal": 500,
     "unavailable": 503,
 }

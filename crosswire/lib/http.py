@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -36,6 +37,46 @@ def header(scope: Scope, name: bytes) -> str:
 def media_type(scope: Scope) -> str:
     """Return what a request's body is, without parameters such as the charset."""
     return header(scope, b"content-type").partition(";")[0].strip().lower()
+
+
+def refuse_oversized(scope: Scope) -> CrossWireError | None:
+    """Return why a request's address or headers are more than anybody needs, None when they are not."""
+    if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > settings.MAX_ADDRESS_BYTES:
+        most = settings.MAX_ADDRESS_BYTES
+        return CrossWireError("address_too_long", f"The address is longer than {most:,} bytes.", limit=most)
+    headers = scope["headers"]
+    if len(headers) > settings.MAX_HEADERS:
+        most = settings.MAX_HEADERS
+        return CrossWireError("headers_too_large", f"There are more than {most} headers.", limit=most)
+    if sum(len(name) + len(value) for name, value in headers) > settings.MAX_HEADER_BYTES:
+        most = settings.MAX_HEADER_BYTES
+        return CrossWireError("headers_too_large", f"The headers are larger than {most:,} bytes.", limit=most)
+    return None
+
+
+def client_address(scope: Scope) -> str:
+    """Return the address a request comes from, past the proxies in TRUSTED_PROXIES; of IPv6 the network (/64).
+
+    Proxies append to `X-Forwarded-For`, so it is read from its end, and only as far as trusted ones wrote it.
+    """
+    peer = scope.get("client")
+    address = _ip(peer[0]) if peer else None
+    hops = [_ip(hop) for hop in header(scope, b"x-forwarded-for").split(",")]
+    while hops and (address is None or any(address in network for network in settings.TRUSTED_PROXIES)):
+        if not settings.TRUSTED_PROXIES or (hop := hops.pop()) is None:
+            break
+        address = hop
+    if address is None:
+        return "unknown"
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def take_key(scope: Scope) -> tuple[str, Scope]:
@@ -81,8 +122,14 @@ def query(scope: Scope) -> dict[str, str]:
     return dict(pairs)
 
 
-async def read_body(receive: Receive, most: int) -> bytes:
-    """Return a request's body. Raises: CrossWireError `too_large`; ConnectionError when the client hung up."""
+async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+    """Return a request's body; one that is announced as too large is not read at all.
+
+    Raises: CrossWireError `too_large`; ConnectionError when the client hung up.
+    """
+    announced = header(scope, b"content-length")
+    if announced.isdecimal() and int(announced) > most:
+        raise _too_large(most)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -92,10 +139,14 @@ async def read_body(receive: Receive, most: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > most:
-            raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
+            raise _too_large(most)
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _too_large(most: int) -> CrossWireError:
+    return CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
 
 
 async def unless_hung_up[T](work: Coroutine[Any, Any, T], receive: Receive) -> T:
@@ -132,10 +183,28 @@ async def _hung_up(receive: Receive) -> None:
         pass
 
 
+def load_json(body: bytes) -> Any:
+    """Return a JSON document. Raises: orjson.JSONDecodeError; CrossWireError `invalid_input` for too many levels."""
+    value = orjson.loads(body)
+    if body.count(b"[") + body.count(b"{") > settings.MAX_JSON_DEPTH and _is_deeper(value, settings.MAX_JSON_DEPTH):
+        raise invalid(f"The JSON is nested more than {settings.MAX_JSON_DEPTH} levels deep.")
+    return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """Return a body that is a JSON object. Raises: CrossWireError `invalid_input`."""
     try:
-        value = orjson.loads(body or b"{}")
+        value = load_json(body or b"{}")
     except orjson.JSONDecodeError:
         raise invalid("The body is not valid JSON in UTF-8.") from None
     if not isinstance(value, dict):
@@ -213,16 +282,15 @@ PREFLIGHT_HEADERS: HeaderList = [
 class Exchange:
     """A request on its way through somebody else's code; notices a client that left before its answer was complete.
 
-    `body`: what was read of the request already; the answer then gets our security headers beside its own.
+    `body`: what was read of the request already. The answer gets our security headers beside its own.
     `before_last` is called when the last part of the answer is about to go out.
     """
 
     def __init__(
-        self, body: bytes | None, receive: Receive, send: Send, before_last: Callable[[], None] = lambda: None
+        self, body: bytes, receive: Receive, send: Send, before_last: Callable[[], None] = lambda: None
     ) -> None:
         self._body: bytes | None = body
         self._receive, self._send = receive, send
-        self._is_ours = body is not None
         self._before_last = before_last
         self._is_complete = False
         self.is_broken = False
@@ -243,7 +311,7 @@ class Exchange:
 
     async def send(self, message: Any) -> None:
         """Pass a part of the answer on."""
-        if message["type"] == "http.response.start" and self._is_ours:
+        if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
         is_last = message["type"] == "http.response.body" and not message.get("more_body")
         if is_last:
