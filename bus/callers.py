@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from uuid import uuid4
 
-from django.db import DatabaseError, InterfaceError
-
 from accounts import principals, rates
 from accounts.principals import Principal
 from crosswire.lib import executor, http, logs
+from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, unavailable
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
 def unexpected(where: str, problem: BaseException) -> CrossWireError:
     """Log an exception nobody foresaw and return what the client is told: a number to ask about, or that the database
     is away, which it can be before an operation begins."""
-    if isinstance(problem, DatabaseError | InterfaceError):
+    if isinstance(problem, DatabaseProblem):
         logger.error("database_error in %s", where, exc_info=problem)
         return unavailable("The database is away or busy; try again.")
     reference = uuid4().hex[:12]

@@ -16,11 +16,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 
-from django.db import DatabaseError, InterfaceError
-from psycopg_pool import PoolTimeout
-
 from bus import hot
 from crosswire.lib import executor
+from crosswire.lib.database import DatabaseProblem
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ async def _distrust(handed: list[HandedTo]) -> None:
     """Make answers strict; a database that went away meanwhile must not break what was answered already."""
     try:
         await executor.run(_make_strict, handed)
-    except (DatabaseError, InterfaceError, PoolTimeout):
+    except DatabaseProblem:
         logger.exception("answer_not_made_strict")
 
 

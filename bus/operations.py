@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, InterfaceError, connection
-from psycopg_pool import PoolTimeout
+from django.db import connection
 from pydantic import TypeAdapter, ValidationError
 
 from accounts import rates
@@ -23,6 +22,7 @@ from bus import calls, conversing, params, results, sending
 from bus.params import Params
 from bus.services import channels, identity, instances, messages, reading, search, shared
 from crosswire.lib import executor
+from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, invalid, unavailable
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def _database_errors() -> Iterator[None]:
     """Turn a database that is away or busy into `unavailable`."""
     try:
         yield
-    except (DatabaseError, InterfaceError, PoolTimeout) as problem:
+    except DatabaseProblem as problem:
         logger.exception("database_error")
         raise unavailable("The database is away or busy; try again.") from problem
 

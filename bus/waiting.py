@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +98,8 @@ class Room:
     def _keep_beating(self, loop: asyncio.AbstractEventLoop) -> None:
         task = self._beats.get(loop)
         if task is None or task.done():
-            self._beats[loop] = loop.create_task(self._beat(loop))
+            # In nobody's context: it outlives the first wait.
+            self._beats[loop] = loop.create_task(self._beat(loop), context=Context())
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """One statement for all waits, until there are none."""

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from crosswire import health
 from crosswire.lib import http, logs, metrics
+from crosswire.lib.database import Patience, patience
 from crosswire.lib.errors import CrossWireError
 
 logger = logging.getLogger("crosswire.access")
@@ -32,6 +33,7 @@ class Front:
         given = http.header(scope, b"x-request-id")
         request = logs.Request(given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8))
         logs.current.set(request)
+        patience.set(Patience())
         answer = _Answer(send, request.id)
         began = time.perf_counter()
         try:

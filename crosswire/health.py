@@ -6,11 +6,11 @@ import asyncio
 import secrets
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
-from psycopg_pool import PoolTimeout
+from django.db import connection
 
 from crosswire import __version__
 from crosswire.lib import executor, http, metrics
+from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, not_found, unavailable
 
 PATH = "/health"
@@ -49,5 +49,5 @@ def _ask_database() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError, PoolTimeout) as problem:
+    except DatabaseProblem as problem:
         raise unavailable("The database does not answer.") from problem

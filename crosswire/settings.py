@@ -58,7 +58,10 @@ def _database(url: str) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
         }
     elif engine.endswith("postgresql"):
-        options = database.setdefault("OPTIONS", {})
+        # A lock that is not had by then, or a network that swallows everything, ends as an error, never as a hung call.
+        patience = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+        patience |= {"tcp_user_timeout": 20_000, "options": "-c lock_timeout=15000"}
+        options = database["OPTIONS"] = patience | database.get("OPTIONS", {})
         options["pool"] = {"min_size": 0, "max_size": DB_POOL_SIZE, "timeout": 10, "name": "crosswire"}
         # The pause between attempts to connect doubles until then: after a long outage it would outlast "timeout".
         options["pool"]["reconnect_timeout"] = 3

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
+from django.db import InterfaceError, OperationalError
 
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
@@ -22,7 +21,7 @@ from bus.models import Message
 from bus.results import Sent
 from bus.services import instances, limits
 from crosswire.lib import clock
-from crosswire.lib.database import writing
+from crosswire.lib.database import DatabaseProblem, writing
 from crosswire.lib.errors import CrossWireError, not_found, unavailable
 
 
@@ -93,7 +92,7 @@ def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
     except CrossWireError:
         raise
     except Exception as problem:  # whatever it is, the others in the batch shall not suffer for it
-        is_away = isinstance(problem, OperationalError | InterfaceError | PoolTimeout)
+        is_away = isinstance(problem, OperationalError | InterfaceError)
         raise StoreError(is_uncertain=is_committing, is_away=is_away) from problem
     return _with_unread(drafts, outcomes)
 
@@ -112,7 +111,7 @@ def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError])
     senders = {each.sender: each.principal for each in drafts}
     try:
         unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
-    except (DatabaseError, InterfaceError, PoolTimeout):
+    except DatabaseProblem:
         return outcomes
     for each, outcome in zip(drafts, outcomes, strict=True):
         if not isinstance(outcome, CrossWireError) and unread[each.sender]:
@@ -123,7 +122,7 @@ def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError])
 def not_stored(failure: StoreError) -> Exception:
     """Return what a sender is told when the database failed; a fault of ours is that fault."""
     cause = failure.__cause__
-    if isinstance(cause, Exception) and not isinstance(cause, DatabaseError | InterfaceError | PoolTimeout):
+    if isinstance(cause, Exception) and not isinstance(cause, DatabaseProblem):
         return cause
     if failure.is_uncertain:
         return unavailable("The message may have been stored: send again with the same idempotency_key to be sure.")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import DatabaseError, InterfaceError
-
 from accounts.principals import Principal
 from bus import access, cursors, hot
 from bus.models import Wait
 from bus.results import Inbox, Messages
 from bus.services import endings, instances, limits, reading
 from crosswire.lib import clock
-from crosswire.lib.database import writing
+from crosswire.lib.database import DatabaseProblem, writing
 from crosswire.lib.errors import unavailable
 
 
@@ -156,7 +154,7 @@ def close(token: str) -> None:
     try:
         with writing():
             Wait.objects.filter(token=token, kind__in=(Wait.Kind.BLOCKING, Wait.Kind.LISTENER)).delete()
-    except (DatabaseError, InterfaceError):
+    except DatabaseProblem:
         return
 
 
@@ -168,5 +166,5 @@ def beat(process: str) -> list[hot.Beat]:
     try:
         with writing():
             return hot.beat(process, clock.now())
-    except (DatabaseError, InterfaceError) as problem:
+    except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem

@@ -1,22 +1,70 @@
-"""Transactions that write."""
+"""Transactions that write, and how long a request waits for the database before it is told to come back."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import RLock
 
-from django.db import connection, transaction
+from django.db import Error as DatabaseProblem
+from django.db import OperationalError, connection, transaction
+
+__all__ = ["PATIENCE_SECONDS", "DatabaseProblem", "Patience", "patience", "writing"]
+
+PATIENCE_SECONDS = 15.0
+"""How long all of a request may wait for a busy database."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """What is left of a request's time for waiting, in seconds; whatever it waits for takes from the same."""
+
+    left: float = PATIENCE_SECONDS
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Take the time that something lasts."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left = max(0.0, self.left - (time.monotonic() - began))
+
+
+patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
+"""The patience of the request under way; outside requests each transaction has one of its own."""
 
 _sqlite_writers = RLock()
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Open a transaction that will write.
+    """Open a transaction that will write. Raises: OperationalError when its turn does not come in time.
 
     SQLite has one writer at a time and lets the others sleep and retry; inside one process they queue here instead.
     """
-    is_sqlite = connection.vendor == "sqlite"
-    with _sqlite_writers if is_sqlite else nullcontext(), transaction.atomic():
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        with transaction.atomic():
+            yield
+        return
+    ours = patience.get() or Patience()
+    with ExitStack() as turn:
+        with ours.spending():
+            if not _sqlite_writers.acquire(timeout=ours.left):
+                raise OperationalError("database is locked")
+            turn.callback(_sqlite_writers.release)
+        if ours.left < PATIENCE_SECONDS - 0.1:
+            _wait_at_most(ours.left)
+            turn.callback(_wait_at_most, PATIENCE_SECONDS)
+        with ours.spending():
+            turn.enter_context(transaction.atomic())
         yield
+
+
+def _wait_at_most(seconds: float) -> None:
+    """Bound how long this thread's connection waits for other processes that write."""
+    connection.ensure_connection()
+    connection.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")

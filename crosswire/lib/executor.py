@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import select
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
+
+from crosswire.lib.database import DatabaseProblem, patience
+from crosswire.lib.errors import unavailable
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -28,16 +32,24 @@ def pool() -> ThreadPoolExecutor:
 
 
 async def run[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run sync database work on the pool and return its result; context variables are carried over."""
+    """Run sync database work on the pool and return its result; context variables are carried over.
+
+    Raises: CrossWireError `unavailable` when a request has no patience left by the time it is its turn.
+    """
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(pool(), context.run, _job, work, args, kwargs)
+    began = time.monotonic()
+    return await asyncio.get_running_loop().run_in_executor(pool(), context.run, _job, began, work, args, kwargs)
 
 
-def _job(work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _job(began: float, work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if (ours := patience.get()) is not None:
+        ours.left -= time.monotonic() - began
+        if ours.left <= 0:
+            raise unavailable("The server is busy.")
     _drop_if_dead()
     try:
         return work(*args, **kwargs)
-    except (DatabaseError, InterfaceError):
+    except DatabaseProblem:
         connection.close()
         raise
 
