@@ -30,7 +30,7 @@ from bus.mcp.endpoint import McpEndpoint  # noqa: E402
 from bus.rest import lane as rest_lane  # noqa: E402
 from crosswire import checks, health  # noqa: E402
 from crosswire.front import Front  # noqa: E402
-from crosswire.lib import http  # noqa: E402
+from crosswire.lib import http, redis_clients  # noqa: E402
 from crosswire.lib.errors import CrossWireError  # noqa: E402
 
 
@@ -110,6 +110,7 @@ class Lifespan:
                 case "lifespan.shutdown":
                     stop()
                     await self.endpoint.shutdown()
+                    await redis_clients.close()
                     await send({"type": "lifespan.shutdown.complete"})
                     return
 

@@ -59,7 +59,12 @@ def _database(url: str) -> dict[str, Any]:
         }
     elif engine.endswith("postgresql"):
         # A lock that is not had by then, or a network that swallows everything, ends as an error, never as a hung call.
-        patience = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+        patience: dict[str, Any] = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
         patience |= {"tcp_user_timeout": 20_000, "options": "-c lock_timeout=15000"}
         options = database["OPTIONS"] = patience | database.get("OPTIONS", {})
         options["pool"] = {"min_size": 0, "max_size": DB_POOL_SIZE, "timeout": 10, "name": "crosswire"}

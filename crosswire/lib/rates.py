@@ -88,10 +88,11 @@ def _keys(buckets: Sequence[Bucket]) -> list[str]:
 
 
 def _arguments(buckets: Sequence[Bucket]) -> list[int]:
-    return [_now(), *(bucket.per_minute for bucket in buckets)]
+    return [milliseconds_now(), *(bucket.per_minute for bucket in buckets)]
 
 
-def _now() -> int:
+def milliseconds_now() -> int:
+    """Return the time as buckets count it."""
     return int(clock.now().timestamp() * 1000)
 
 
@@ -109,7 +110,7 @@ class _Local:
 
     def take(self, buckets: Sequence[Bucket]) -> Refusal | None:
         """As `take`."""
-        now = _now()
+        now = milliseconds_now()
         with self._lock:
             left = []
             for bucket in buckets:

@@ -59,6 +59,16 @@ def async_script(text: str) -> Any:
     return async_client().register_script(text)
 
 
+async def close() -> None:
+    """Close the connections of the running event loop and of the threads; later calls open new ones."""
+    if (known := _of_loops.pop(asyncio.get_running_loop(), None)) is not None:
+        await known.aclose()
+    if client.cache_info().currsize:
+        client().close()
+    client.cache_clear()
+    script.cache_clear()
+
+
 def is_worth_asking() -> bool:
     """Return whether Redis has not failed within the last second."""
     return time.monotonic() >= _away_until

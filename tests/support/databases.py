@@ -159,7 +159,7 @@ class PostgresCluster:
             end(self._process, signal.SIGQUIT)  # at once, nothing is kept
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._process = self._folder = None
+        self._folder = None
 
 
 def _initdb(binaries: PostgresBinaries, folder: Path) -> None:
@@ -231,13 +231,25 @@ class RedisServer:
         """Use a server that somebody else started."""
         return cls(url)
 
-    def stop(self) -> None:
-        """End the server and remove its folder, if it is ours."""
+    def restart(self) -> None:
+        """Start a server that was ended with `kill`, at the same address and empty."""
+        assert self._folder is not None, "The server is not ours."
+        started = _spawn_redis(redis_binary(), self._folder, urlsplit(self.url).port or 0)
+        wait_until(started.answers, START_SECONDS, lambda: tail(started.log))
+        self._process = started.process
+
+    def kill(self) -> None:
+        """End the server; `restart` starts it again."""
         if self._process is not None:
             end(self._process)
+        self._process = None
+
+    def stop(self) -> None:
+        """End the server and remove its folder, if it is ours."""
+        self.kill()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._process = self._folder = None
+        self._folder = None
 
 
 def _spawn_redis(binary: str, folder: Path, port: int) -> Server:
