@@ -39,6 +39,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     run.home.enter()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked as another home's."""
+    kind = config.stash[RUN].kind
+    elsewhere = [item for item in items if (home := item.get_closest_marker("home")) and home.args != (kind,)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Name the home."""
     return config.stash[RUN].describe()

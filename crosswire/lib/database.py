@@ -46,11 +46,21 @@ def writing() -> Iterator[None]:
 
     SQLite has one writer at a time and lets the others sleep and retry; inside one process they queue here instead.
     """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        with transaction.atomic():
-            yield
-        return
     ours = patience.get() or Patience()
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "sqlite":
+        with _turn_on_sqlite(ours):
+            yield
+    else:
+        with ours.spending(), transaction.atomic():
+            if ours.left < PATIENCE_SECONDS - 0.1:
+                _wait_at_most(ours.left)
+            yield
+
+
+@contextmanager
+def _turn_on_sqlite(ours: Patience) -> Iterator[None]:
     with ExitStack() as turn:
         with ours.spending():
             if not _sqlite_writers.acquire(timeout=ours.left):
@@ -65,6 +75,11 @@ def writing() -> Iterator[None]:
 
 
 def _wait_at_most(seconds: float) -> None:
-    """Bound how long this thread's connection waits for other processes that write."""
-    connection.ensure_connection()
-    connection.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    """Bound how long this thread's connection waits for others that write; on PostgreSQL in this transaction."""
+    milliseconds = max(1, int(seconds * 1000))  # 0 would mean for ever
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        connection.connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}")
