@@ -211,6 +211,8 @@ def _parameter(name: str, schema: Json, *, is_in_path: bool, is_needed: bool) ->
     if is_needed:
         told["required"] = True
         shown.pop("default", None)
+    else:
+        told["allowEmptyValue"] = True  # as good as left out
     if "description" in schema:
         told["description"] = schema["description"]
     if "examples" in schema:

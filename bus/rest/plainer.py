@@ -18,7 +18,8 @@ def plainer(document: dict[str, Any]) -> dict[str, Any]:
     plain = copy.deepcopy(document)
     for operation in (each for path in plain["paths"].values() for each in path.values()):
         for parameter in operation.get("parameters", []):
-            parameter.pop("example", None)
+            for dropped in ("example", "allowEmptyValue"):
+                parameter.pop(dropped, None)
             parameter["schema"] = _argument(parameter["schema"])
         if "requestBody" in operation:
             content = operation["requestBody"]["content"]
