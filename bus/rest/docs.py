@@ -13,7 +13,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
 
 from bus.rest import openapi
@@ -32,6 +34,7 @@ def _file(made: Callable[[], Json]) -> Callable[[HttpRequest], HttpResponse]:
     def etag() -> str:
         return f'"{sha256(body()).hexdigest()[:32]}"'
 
+    @csrf_exempt  # there is nothing to forge, and who posts here is told 405
     @require_safe
     @cache_control(public=True, max_age=300)
     @condition(etag_func=lambda request: etag())
@@ -45,7 +48,9 @@ def _file(made: Callable[[], Json]) -> Callable[[HttpRequest], HttpResponse]:
 @cache_control(public=True, max_age=300)
 def page(request: HttpRequest) -> HttpResponse:
     """Show the full document to people."""
-    return render(request, "api_docs.html", {"public_url": settings.PUBLIC_URL, "groups": _groups()})
+    return render(
+        request, "api_docs.html", {"public_url": settings.PUBLIC_URL, "groups": _groups(), "shapes": _shapes()}
+    )
 
 
 @cache
@@ -57,6 +62,18 @@ def _groups() -> list[Json]:
         for method, operation in methods.items():
             groups[operation["tags"][0]].append(_shown(document, at, method.upper(), operation))
     return [{"name": name, "operations": operations} for name, operations in groups.items()]
+
+
+@cache
+def _shapes() -> list[Json]:
+    """Return what answers are made of, as far as it is no whole answer."""
+    schemas: Json = openapi.full()["components"]["schemas"]
+    answers = {operation["shape"] for group in _groups() for operation in group["operations"]}
+    return [
+        {"name": name, "text": _marked(schema.get("description", "")), "fields": _fields(schema)}
+        for name, schema in schemas.items()
+        if name not in answers or name == "Usage"  # which is a part of another answer as well
+    ]
 
 
 def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
@@ -75,16 +92,14 @@ def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
     return {
         "id": operation["operationId"],
         "title": operation["summary"],
-        "text": operation["description"],
+        "text": _marked(operation["description"]),
         "method": method,
         "path": at,
         "arguments": arguments,
         "curl": _curl(at, method, operation),
-        "answer": answer.get("description", ""),
-        "fields": [
-            _row(name, _resolved(document, each), name in answer.get("required", []))
-            for name, each in answer["properties"].items()
-        ],
+        "shape": answer["type"],
+        "answer": _marked(answer.get("description", "")),
+        "fields": _fields(answer),
         "refusals": [
             {"status": status, "codes": each["content"]["application/json"]["schema"]["properties"]["code"]["enum"]}
             for status, each in responses.items()
@@ -93,19 +108,33 @@ def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
     }
 
 
+def _fields(schema: Json) -> list[Json]:
+    needed = schema.get("required", [])
+    return [_row(name, each, name in needed) for name, each in schema["properties"].items()]
+
+
 def _row(name: str, schema: Json, is_needed: object) -> Json:
-    kinds = [each.get("type", "object") for each in schema.get("anyOf", [schema])]
-    kind = next((each for each in (kinds[0] if isinstance(kinds[0], list) else kinds)), "object")
-    inside = schema.get("items", {}).get("$ref", "").rpartition("/")[2]
+    """Return what the page shows of an argument or a field: its first type, or the shape it is or is a list of."""
+    first: Json = schema.get("anyOf", [schema])[0]
+    kind = first.get("type", "object")
     return {
         "name": name,
-        "kind": f"{kind} of {inside}" if inside else kind,
+        "kind": kind if isinstance(kind, str) else kind[0],
+        "shape": first.get("items", first).get("$ref", "").rpartition("/")[2],
         "is_needed": bool(is_needed),
         "default": json.dumps(schema["default"]) if "default" in schema else "",
         "values": [value for value in schema.get("enum", []) if value is not None],
         "most": schema.get("maxLength"),
-        "text": schema.get("description", ""),
+        "text": _marked(schema.get("description", "")),
     }
+
+
+def _marked(text: str) -> str:
+    """Return a text with what stands in backticks as code."""
+    parts = enumerate(text.split("`"))
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", part) if at % 2 else part,) for at, part in parts)
+    )
 
 
 def _resolved(document: Json, schema: Json) -> Json:
