@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from bus.told import LINE_OR_NONE, ONE_LINE, STORABLE, Told, clamped
+from bus.told import LINE_OR_NONE, LONG_CHANNEL, ONE_LINE, STORABLE, Told, clamped
 from crosswire.lib.text import channel_name, one_line, storable
 
 BIGGEST_ID = 2**63 - 1
@@ -57,8 +57,9 @@ def _line(field: str, most: int, least: int = 1) -> AfterValidator:
     return AfterValidator(lambda value: one_line(field, value, most=most, least=least))
 
 
+_Channel = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
 ChannelName = Annotated[
-    str, Field(max_length=80), AfterValidator(channel_name), Told(pattern="[A-Za-z0-9]", examples=["orders"])
+    _Channel, Told(pattern="[A-Za-z0-9]", **{"not": {"pattern": LONG_CHANNEL}}, examples=["orders"])
 ]
 InstanceId = Annotated[  # its form is checked where it is bound to a caller
     str, Field(min_length=1, max_length=80), Told(pattern=ONE_LINE, examples=["api-expert"])
@@ -194,7 +195,7 @@ class GetInbox(Params):
     instance_id: InstanceId = Field(default="", validate_default=False)
     limit: Limit = 20
     wait: Seconds = 0
-    ack: dict[ChannelName, AfterId] | None = Field(default=None, max_length=100)
+    ack: dict[_Channel, AfterId] | None = Field(default=None, max_length=100)
 
 
 class ReadInbox(Params):

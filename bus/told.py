@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-KEYWORDS = frozenset({"pattern", "format", "examples", "x-range"})
+KEYWORDS = frozenset({"pattern", "not", "format", "examples", "x-range"})
 
 
 class Told:
@@ -28,5 +28,7 @@ _INSIDE = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 ONE_LINE = f"^[^{_EDGE}]([^{_INSIDE}]*[^{_EDGE}])?$"
 LINE_OR_NONE = f"^([^{_EDGE}]([^{_INSIDE}]*[^{_EDGE}])?)?$"
 STORABLE = r"^[^\u0000]*$"
+_KEPT, _DASH = "A-Za-z0-9", r"\s_-"  # what stays of a channel's name, and what becomes one dash between two of these
+LONG_CHANNEL = f"[{_KEPT}][^{_KEPT}{_DASH}]*([{_KEPT}][^{_KEPT}{_DASH}]*|[{_DASH}][^{_KEPT}]*(?=[{_KEPT}])){{80}}"
 
 Time = Annotated[str, Told(format="date-time")]
