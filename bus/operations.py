@@ -33,12 +33,17 @@ _MOST_TOLD = 10
 
 @dataclass(frozen=True)
 class Http:
-    """Where an operation is on REST, below /api. `aliases` are REST's names of arguments, `params` its own ones."""
+    """Where an operation is on REST, below /api. `aliases` are REST's names of arguments, `params` its own ones.
+
+    `name` is the operationId where it is not the operation's own name, `description` the text where REST's differs.
+    """
 
     method: str
     path: str
     aliases: Mapping[str, str] = field(default_factory=dict)
     params: type[Params] | None = None
+    name: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Operation:
     """One thing a client can do.
 
     `service` runs on a database thread; `waits` replaces it where a call may wait. `instance` names the argument that
-    says who calls. `on_mcp` overrides the service there (a model takes data in parts).
+    says who calls. `on_mcp` overrides the service there (a model takes data in parts). `refusals` are the codes it
+    can be answered with beside those that any call of its kind can.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Operation:
     is_idempotent: bool = False
     is_destructive: bool = False
     is_tool: bool = True
+    refusals: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -182,6 +189,7 @@ _TABLE = (
         Http("POST", "/register"),
         instance="instance_id",
         is_idempotent=True,
+        refusals=("instance_in_use", "limit_reached"),
     ),
     Operation(
         "unregister",
@@ -192,6 +200,7 @@ _TABLE = (
         Http("DELETE", "/instances/{instance_id}"),
         instance="instance_id",
         is_idempotent=True,
+        refusals=("not_found",),
     ),
     Operation(
         "list_instances",
@@ -199,7 +208,12 @@ _TABLE = (
         results.Instances,
         instances.list_all,
         "List instances",
-        Http("GET", "/instances"),
+        Http(
+            "GET",
+            "/instances",
+            description="List who takes part, last seen first, and whether each is online or waiting: 500 at most, "
+            "then has_more is true.",
+        ),
         is_read=True,
     ),
     Operation(
@@ -210,6 +224,7 @@ _TABLE = (
         "Create a channel",
         Http("POST", "/channels"),
         is_idempotent=True,
+        refusals=("limit_reached",),
     ),
     Operation(
         "list_channels",
@@ -217,7 +232,12 @@ _TABLE = (
         results.Channels,
         channels.list_all,
         "List channels",
-        Http("GET", "/channels"),
+        Http(
+            "GET",
+            "/channels",
+            description="List channels, latest activity first: 1,000 at most, then has_more is true. A GPT takes "
+            "100,000 characters: where there are hundreds of channels, find them by name.",
+        ),
         is_read=True,
     ),
     Operation(
@@ -238,6 +258,7 @@ _TABLE = (
         Http("POST", "/messages"),
         waits=sending.send,
         instance="sender",
+        refusals=("not_found", "idempotency_conflict", "paused", "quota_exceeded", "limit_reached"),
     ),
     Operation(
         "check_messages",
@@ -245,10 +266,11 @@ _TABLE = (
         results.Messages,
         reading.check,
         "Check messages",
-        Http("GET", "/messages/{channel}", params=params.ReadMessages),
+        Http("GET", "/messages/{channel}", params=params.ReadMessages, name="getMessages"),
         waits=conversing.check_messages,
         instance="instance_id",
         is_read=True,
+        refusals=("limit_reached",),
     ),
     Operation(
         "wait_for_reply",
@@ -268,6 +290,7 @@ _TABLE = (
         "Get replies",
         Http("GET", "/messages/{channel}/{id}/replies", {"id": "message_id"}),
         is_read=True,
+        refusals=("not_found",),
     ),
     Operation(
         "inbox",
@@ -278,6 +301,7 @@ _TABLE = (
         Http("GET", "/inbox", params=params.ReadInbox),
         waits=conversing.inbox,
         instance="instance_id",
+        refusals=("limit_reached",),
     ),
     Operation(
         "ack_inbox",
@@ -289,6 +313,7 @@ _TABLE = (
         instance="instance_id",
         is_idempotent=True,
         is_tool=False,
+        refusals=("not_found", "limit_reached"),
     ),
     Operation(
         "search_messages",
@@ -309,6 +334,7 @@ _TABLE = (
         instance="sender",
         is_idempotent=True,
         is_destructive=True,
+        refusals=("limit_reached",),
     ),
     Operation(
         "list_shared_data",
@@ -316,7 +342,7 @@ _TABLE = (
         results.SharedList,
         shared.list_all,
         "List shared data",
-        Http("GET", "/data"),
+        Http("GET", "/data", description="List shared items, newest first: 1,000 at most, then has_more is true."),
         is_read=True,
     ),
     Operation(
@@ -325,9 +351,15 @@ _TABLE = (
         results.SharedContent,
         shared.get,
         "Get shared data",
-        Http("GET", "/data/{key}"),
+        Http(
+            "GET",
+            "/data/{key}",
+            description="Get shared text: whole (10 MB at most) unless offset or length is given, both in characters. "
+            "A GPT takes 100,000 characters: give length=50000, then offset=next_offset until that is null.",
+        ),
         on_mcp=shared.get_part,
         is_read=True,
+        refusals=("not_found",),
     ),
     Operation(
         "delete_shared_data",
@@ -337,6 +369,7 @@ _TABLE = (
         "Delete shared data",
         Http("DELETE", "/data/{key}"),
         is_destructive=True,
+        refusals=("not_found",),
     ),
     Operation(
         "whoami", params.WhoAmI, results.Identity, identity.whoami, "Who am I", Http("GET", "/whoami"), is_read=True

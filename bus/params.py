@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
+from bus.told import LINE_OR_NONE, LONG_CHANNEL, ONE_LINE, STORABLE, Told, clamped
 from crosswire.lib.text import channel_name, one_line, storable
 
 BIGGEST_ID = 2**63 - 1
 DATA_PART_BYTES = 60_000
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
+
+
 def _clamp(least: int, most: int) -> BeforeValidator:
-    """Bring any number into the range; leave what is no number to the type's own check."""
+    """Bring a number into the range; a part of one, where a whole is asked for, is left to the type's own check."""
 
     def clamp(value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                value = float(value) if "." in value or "e" in value.lower() else int(value)
-            except ValueError:
-                return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
-            return max(least, min(most, value))
-        return value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+        return max(least, min(most, value)) if is_number else value
 
     return BeforeValidator(clamp)
 
 
-def _no_bool(value: Any) -> Any:
-    """Refuse true and false where a number is asked for; Python would take them as 1 and 0."""
+def _clamp_whole(least: int, most: int) -> BeforeValidator:
+    """Bring a whole number into the range; leave what is none to the type's own check."""
+
+    def clamp(value: Any) -> Any:
+        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        return max(least, min(most, int(value))) if is_whole and not isinstance(value, bool) else value
+
+    return BeforeValidator(clamp)
+
+
+def _number(value: Any) -> Any:
+    """Return a number that came as text, as in a query string; refuse true and false, which Python takes as 1 and 0."""
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value):
+            return float(value) if set(value) & set(".eE") else int(value)
+        raise ValueError("a number is needed")
     if isinstance(value, bool):
         raise ValueError("a number is needed")  # noqa: TRY004 - pydantic turns ValueError into its message
     return value
@@ -44,18 +57,40 @@ def _line(field: str, most: int, least: int = 1) -> AfterValidator:
     return AfterValidator(lambda value: one_line(field, value, most=most, least=least))
 
 
-ChannelName = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
-InstanceId = Annotated[str, Field(min_length=1, max_length=80)]  # its form is checked where it is bound to a caller
-MessageId = Annotated[int, Field(ge=0, le=BIGGEST_ID), BeforeValidator(_no_bool)]  # bounds first: else no `minimum`
-AfterId = Annotated[int, BeforeValidator(_no_bool), _clamp(0, BIGGEST_ID)]
+_Channel = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
+ChannelName = Annotated[
+    _Channel, Told(pattern="[A-Za-z0-9]", **{"not": {"pattern": LONG_CHANNEL}}, examples=["orders"])
+]
+InstanceId = Annotated[  # its form is checked where it is bound to a caller
+    str, Field(min_length=1, max_length=80), Told(pattern=ONE_LINE, examples=["api-expert"])
+]
+MessageId = Annotated[  # bounds first: else no `minimum`
+    int, Field(ge=0, le=BIGGEST_ID), BeforeValidator(_number), Told(examples=[41])
+]
+AfterId = Annotated[int, _clamp_whole(0, BIGGEST_ID), BeforeValidator(_number), Told(examples=[40])]
 ReplyTo = Annotated[MessageId | None, AfterValidator(_none_if_zero)]
-Limit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 200)]
-SearchLimit = Annotated[int, BeforeValidator(_no_bool), _clamp(1, 100)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool), _clamp(0, 86_400)]
-Minutes = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool), _clamp(0, 1_440)]
-Description = Annotated[str, Field(max_length=500), _line("description", 500, 0)]
-Query = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(lambda v: storable("query", v))]
-DataKey = Annotated[str, Field(min_length=1, max_length=200), _line("key", 200)]
+Limit = Annotated[int, _clamp_whole(1, 200), BeforeValidator(_number), clamped(1, 200)]
+SearchLimit = Annotated[int, _clamp_whole(1, 100), BeforeValidator(_number), clamped(1, 100)]
+Seconds = Annotated[float, Field(allow_inf_nan=False), _clamp(0, 86_400), BeforeValidator(_number)]
+Minutes = Annotated[float, Field(allow_inf_nan=False), _clamp(0, 1_440), BeforeValidator(_number)]
+Offset = Annotated[int, _clamp_whole(0, BIGGEST_ID), BeforeValidator(_number)]
+Length = Annotated[int, _clamp_whole(1, BIGGEST_ID), BeforeValidator(_number)]
+Description = Annotated[str, Field(max_length=500), _line("description", 500, 0), Told(pattern=LINE_OR_NONE)]
+Query = Annotated[
+    str,
+    Field(min_length=1, max_length=500),
+    AfterValidator(lambda v: storable("query", v)),
+    Told(pattern=STORABLE, examples=["orders"]),
+]
+DataKey = Annotated[
+    str, Field(min_length=1, max_length=200), _line("key", 200), Told(pattern=ONE_LINE, examples=["plans/orders.md"])
+]
+Content = Annotated[
+    str, AfterValidator(lambda v: storable("content", v)), Told(pattern=STORABLE, examples=["Who reads /orders?"])
+]
+IdempotencyKey = Annotated[
+    str, Field(min_length=1, max_length=128), _line("idempotency_key", 128), Told(pattern=ONE_LINE)
+]
 MessageType = Literal["message", "request", "response", "status", "handoff", "done"]
 
 
@@ -72,8 +107,8 @@ class Register(Params):
         default="", validate_default=False, description="Your name here, such as api-expert"
     )
     description: Description = Field(default="", description="What you know or work on")
-    client: Annotated[str, Field(max_length=120), _line("client", 120, 0)] = ""
-    takeover: bool = Field(default=False, description="End the open wait of another client under this name")
+    client: Annotated[str, Field(max_length=120), _line("client", 120, 0), Told(pattern=LINE_OR_NONE)] = ""
+    takeover: StrictBool = Field(default=False, description="End the open wait of another client under this name")
 
 
 class Unregister(Params):
@@ -108,10 +143,10 @@ class SendMessage(Params):
 
     channel: ChannelName = "general"
     sender: InstanceId = Field(default="", validate_default=False, description="Your instance_id")
-    content: Annotated[str, Field(min_length=1, max_length=64_000), AfterValidator(lambda v: storable("content", v))]
+    content: Annotated[Content, Field(min_length=1, max_length=64_000)]
     message_type: MessageType = "message"
     in_reply_to: ReplyTo = Field(default=None, description="Id of the message this answers, same channel")
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=128), _line("idempotency_key", 128)] | None = Field(
+    idempotency_key: IdempotencyKey | None = Field(
         default=None, description="Repeat a send with the same key and it is stored once"
     )
 
@@ -160,7 +195,7 @@ class GetInbox(Params):
     instance_id: InstanceId = Field(default="", validate_default=False)
     limit: Limit = 20
     wait: Seconds = 0
-    ack: dict[ChannelName, AfterId] | None = Field(default=None, max_length=100)
+    ack: dict[_Channel, AfterId] | None = Field(default=None, max_length=100)
 
 
 class ReadInbox(Params):
@@ -193,7 +228,7 @@ class ShareData(Params):
     """Store large text under a key for everybody; sharing again replaces it. Then send the key in a message."""
 
     key: DataKey
-    content: Annotated[str, AfterValidator(lambda v: storable("content", v))]
+    content: Content
     sender: InstanceId = Field(default="", validate_default=False)
     description: Description = ""
 
@@ -202,10 +237,8 @@ class GetSharedData(Params):
     """Get shared text; long text comes in parts, next_offset fetches the next."""
 
     key: DataKey
-    offset: Annotated[int, BeforeValidator(_no_bool), _clamp(0, BIGGEST_ID)] = 0
-    length: Annotated[int, BeforeValidator(_no_bool), _clamp(1, BIGGEST_ID)] | None = Field(
-        default=None, description="Characters"
-    )
+    offset: Offset = 0
+    length: Length | None = Field(default=None, description="Characters")
 
 
 class ListSharedData(Params):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from bus.told import Time
+
 
 class Ok(TypedDict):
     """Done."""
@@ -20,7 +22,7 @@ class MessageItem(TypedDict):
     content: str
     message_type: str
     in_reply_to: int | None
-    created_at: str
+    created_at: Time
     reply_count: int
     verified: bool
     sender_kind: str
@@ -83,9 +85,9 @@ class ChannelItem(TypedDict):
 
     name: str
     description: str
-    created_at: str
+    created_at: Time
     message_count: int
-    last_message_at: str | None
+    last_message_at: Time | None
     active_senders: str
 
 
@@ -111,7 +113,7 @@ class InstanceItem(TypedDict):
     instance_id: str
     description: str
     status: str
-    last_seen: str
+    last_seen: Time
     client: str
     waiting_on: list[str]
     wake: str
@@ -148,7 +150,7 @@ class SharedMade(TypedDict):
     ok: bool
     key: str
     size_bytes: int
-    expires_at: str | None
+    expires_at: Time | None
     unread: NotRequired[dict[str, int]]
 
 
@@ -159,8 +161,8 @@ class SharedEntry(TypedDict):
     created_by: str
     description: str
     size_bytes: int
-    created_at: str
-    expires_at: str | None
+    created_at: Time
+    expires_at: Time | None
 
 
 class SharedList(TypedDict):
@@ -197,7 +199,7 @@ class Usage(TypedDict):
     data_bytes: Quota
     retention_days: int | None
     calls_per_minute: int | None
-    resets_at: str
+    resets_at: Time
     upgrade_url: str
 
 
@@ -210,5 +212,5 @@ class Identity(TypedDict):
     read_only: bool
     instance: str | None
     client: str
-    server_time: str
+    server_time: Time
     usage: Usage

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from bus.rest import drf
+from bus.rest import docs, drf
 from crosswire import views
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("pricing", views.pricing, name="pricing"),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")),
     path("api/", include(drf.urlpatterns())),
+    *docs.urlpatterns(),
     path("admin/", admin.site.urls),
 ]
 handler404 = "crosswire.views.handler404"

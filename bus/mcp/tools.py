@@ -12,6 +12,7 @@ from accounts.principals import Principal
 from bus.mcp import texts
 from bus.mcp.fence import Fence, inert, inert_everywhere
 from bus.operations import OPERATIONS, Operation
+from bus.told import KEYWORDS
 from crosswire.lib.errors import CrossWireError
 
 TOOLS = {name: operation for name, operation in OPERATIONS.items() if operation.is_tool}
@@ -84,7 +85,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
         return {
             key: simplify(value, is_schema=key != "properties")
             for key, value in node.items()
-            if key != "title" or not isinstance(value, str)
+            if key not in KEYWORDS and (key != "title" or not isinstance(value, str))
         }
 
     plain: dict[str, Any] = simplify(schema)

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import orjson
 from django.conf import settings
@@ -90,10 +90,10 @@ def take_key(scope: Scope) -> tuple[str, Scope]:
     key = key or header(scope, b"x-api-key").strip() or header(scope, b"x-auth-token").strip()
     if b"api_key" not in scope["query_string"]:
         return key, scope
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    key = key or next((value for name, value in pairs if name == "api_key"), "")
-    rest = urlencode([pair for pair in pairs if pair[0] != "api_key"], encoding="latin-1")
-    return key, {**scope, "query_string": rest.encode("latin-1")}
+    fields: list[bytes] = scope["query_string"].split(b"&")  # as they came: what is not ours is not written anew
+    mine = [value for name, _, value in (field.partition(b"=") for field in fields) if name == b"api_key"]
+    rest = b"&".join(field for field in fields if field.partition(b"=")[0] != b"api_key")
+    return key or next((unquote_plus(value.decode("latin-1")) for value in mine), ""), {**scope, "query_string": rest}
 
 
 def with_plain_query(scope: Scope) -> Scope:

@@ -250,6 +250,18 @@ def test_both_look_for_the_key_in_the_same_places(
         assert told["workspace"] == alice.workspace.name, (headers, query)
 
 
+@pytest.mark.parametrize("name", ["lane", "drf"])
+def test_a_key_in_the_query_string_leaves_its_other_fields_as_they_are(
+    surface: Callable[[SurfaceName], Surface], name: SurfaceName, alice: Caller
+) -> None:
+    url = surface(name).url
+    for text in ("日本", "ü + é", "100%", "a&b=c", "\N{NO-BREAK SPACE}"):
+        seed(alice, [text])
+        for query in ({"q": text, "api_key": alice.key}, {"api_key": alice.key, "q": text}):
+            found = httpx2.get(f"{url}/api/search", params=query, trust_env=False).json()
+            assert [message["content"] for message in found["messages"]] == [text]
+
+
 def test_both_refuse_a_suspended_workspace_alike(both: Both) -> None:
     found = both(get("/whoami", 403), lambda caller: services.suspend(caller.workspace, "unpaid"))
     assert found["body"] == {"code": "suspended", "error": "This workspace is suspended: unpaid."}
