@@ -46,7 +46,7 @@ class Front:
         if (request := asyncio.current_task()) is not None:
             _under_way.add(request)
             request.add_done_callback(_under_way.discard)
-        scope = http.with_plain_query(scope)
+        scope = http.with_trimmed_headers(http.with_plain_query(scope))
         answer = _with_headers(send, [(b"x-request-id", secrets.token_hex(8).encode())])
         origin = http.header(scope, b"origin")
         if origin and scope["path"].startswith((MCP_PATH, f"{rest_lane.PREFIX}/")) and http.is_allowed_origin(origin):
