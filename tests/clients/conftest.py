@@ -41,7 +41,7 @@ class Recorder:
         """Note and pass on."""
         headers = dict(scope.get("headers", ()))
         if b"mcp-protocol-version" in headers:
-            key = headers[b"authorization"].decode().removeprefix("Bearer ")
+            key = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
             self.versions[key].add(headers[b"mcp-protocol-version"].decode())
         await self.app(scope, receive, send)
 

@@ -20,7 +20,7 @@ from tests.support.homes import Run
 from tests.support.processes import finish
 from tests.support.servers import ServerProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SUITE_SECONDS = 90.0
 OLDER, NEWEST = "2025-11-25", "2026-07-28"

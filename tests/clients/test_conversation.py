@@ -13,7 +13,7 @@ from tests.clients.speakers import SPEAKERS, Answer, Speaker, inspect
 from tests.support.cast import Caller
 from tests.support.surfaces import Surface, SurfaceName
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 CHANNEL = "orders-api"
 RING = list(pairwise([*SPEAKERS, next(iter(SPEAKERS))]))

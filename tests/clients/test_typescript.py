@@ -14,7 +14,7 @@ from tests.clients.packages import CLIENTS
 from tests.clients.speakers import TypeScript, typescript
 from tests.support.cast import Caller
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(params=["v1", "v2", "v2-auto"])
