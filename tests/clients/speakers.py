@@ -170,7 +170,7 @@ async def _fastmcp(place: Place) -> AsyncIterator[Speaker]:
 @asynccontextmanager
 async def _mcp_remote(place: Place) -> AsyncIterator[Speaker]:
     """Connect the bridge that programs use which know stdio alone; one of those, the Python SDK, talks to it."""
-    command, *arguments = [*place.packages.program("mcp-remote"), place.url, "--allow-http", "--header", place.header]
+    command, *arguments = [*place.packages.program("mcp-remote"), place.url, "--header", place.header]
     bridge = StdioServerParameters(command=command, args=arguments, env=place.environment())
     async with mcp.Client(bridge) as client:
 
