@@ -15,7 +15,7 @@ BOTH_HOMES := tests/accounts tests/bus tests/mcp tests/rest tests/isolation test
 	tests/architecture/test_migrations.py tests/test_harness.py
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test quick check format lock clean
+.PHONY: help env run test quick agents check format lock clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ test: env check ## Run everything: the checks, then all tests on SQLite and on P
 
 quick: env ## Run the tests that take no browser and little time, on SQLite
 	$(PYTEST) --home sqlite -m "not slow"
+
+agents: env ## Try the real Claude Code, Codex and Gemini CLI (downloads them; AGENTS="claude --transcript FILE")
+	$(PYTHON_BIN) -m tests.agents.run $(AGENTS)
 
 check: env ## Check format, lint, types, import order, templates, migrations and production settings
 	$(PYTHON_BIN) -m ruff format --check --quiet .

@@ -47,7 +47,7 @@ class Front:
             _account(scope, answer.status or _CLIENT_CLOSED, time.perf_counter() - began)
 
     async def _pass_on(self, scope: http.Scope, receive: http.Receive, answer: _Answer) -> None:
-        scope = http.with_plain_query(scope)
+        scope = http.with_trimmed_headers(http.with_plain_query(scope))
         origin = http.header(scope, b"origin")
         is_for_programs = scope["path"].startswith(self.programs)
         if origin and is_for_programs and http.is_allowed_origin(origin):

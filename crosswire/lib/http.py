@@ -105,6 +105,14 @@ def with_plain_query(scope: Scope) -> Scope:
     return {**scope, "query_string": encoded.encode("ascii")}
 
 
+def with_trimmed_headers(scope: Scope) -> Scope:
+    """Return a request without the blanks around header values, which belong to none (RFC 9110, 5.5).
+
+    Daphne drops them; uvicorn leaves those at the end.
+    """
+    return {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+
+
 def query(scope: Scope) -> dict[str, str]:
     """Return the query string's fields; a blank one is as good as left out.
 
