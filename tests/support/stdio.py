@@ -52,8 +52,8 @@ async def use(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """Call a tool that has to succeed and return its data."""
     answer = await client.call_tool(tool, arguments)
     assert not answer.is_error, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
+    data: dict[str, Any] = answer.structured_content
+    return data
 
 
 class Process:
