@@ -64,7 +64,8 @@ async def _serve(workspace_id: int, lines: BinaryIO, wire: BinaryIO) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, connection.gone.set)
     serving = asyncio.ensure_future(connection.serve())
-    await asyncio.wait([serving, asyncio.ensure_future(connection.gone.wait())], return_when=asyncio.FIRST_COMPLETED)
+    gone = asyncio.ensure_future(connection.gone.wait())
+    await asyncio.wait([serving, gone], return_when=asyncio.FIRST_COMPLETED)
     waiting.room.close()
     listen.close()
     try:
@@ -74,7 +75,8 @@ async def _serve(workspace_id: int, lines: BinaryIO, wire: BinaryIO) -> None:
             await serving
     except TimeoutError:
         logger.warning("stdio_ended_early")
-    await asyncio.to_thread(_leave, workspace_id, connection.spoke)
+    finally:
+        await asyncio.to_thread(_leave, workspace_id, connection.spoke)
 
 
 def _leave(workspace_id: int, names: set[str]) -> None:

@@ -7,7 +7,6 @@ its answer arrived.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import anyio
 import orjson
 from anyio.streams.memory import MemoryObjectSendStream
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from mcp import types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -26,12 +26,10 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 
 from accounts import principals
 from accounts.principals import Principal
-from bus import calls
+from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
 from crosswire.lib import executor
 from crosswire.lib.errors import CrossWireError
-
-logger = logging.getLogger(__name__)
 
 type Incoming = SessionMessage | Exception
 
@@ -108,6 +106,9 @@ class Connection:
             await self._wire.refuse(None, types.PARSE_ERROR, "This line is no JSON; send one JSON-RPC message a line.")
         except ValueError:
             await self._wire.refuse(_id_of(line), types.INVALID_REQUEST, "This is no JSON-RPC 2.0 message.")
+        except (DatabaseError, InterfaceError) as problem:
+            told = callers.unexpected("stdio", problem).message
+            await self._wire.refuse(_id_of(line), types.INTERNAL_ERROR, told)
         else:
             request = Request({PRINCIPAL: principal.calling("")})
             metadata = ServerMessageMetadata(request_context=request)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support.homes import Home
 from tests.support.stdio import database, process
 
 
@@ -51,6 +53,12 @@ def test_another_database_is_used_where_one_is_named(user: Path) -> None:
     with sqlite3.connect(database(user)) as connection:
         assert connection.execute("SELECT count(*) FROM bus_message").fetchone() == (0,)
     connection.close()
+
+
+def test_the_database_of_an_installation_serves_as_well(user: Path, make_home: Callable[[], Home]) -> None:
+    with process(user, {"DATABASE_URL": make_home().database_url}) as started:
+        started.shake_hands()
+        assert started.use("send_message", sender="ann", content="hello")["id"] == 1
 
 
 def test_a_database_that_cannot_be_used_is_told_on_standard_error(user: Path) -> None:
