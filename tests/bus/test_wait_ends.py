@@ -91,13 +91,6 @@ def test_each_client_waits_no_longer_than_it_survives(call: Surface, client: str
     assert clients.ceiling(client) == seconds
 
 
-@pytest.mark.parametrize(
-    ("client", "seconds"), [("claude-code/2.1.9", 240), ("codex-mcp-client/1", 100), ("mcp/0.1", 240)]
-)
-def test_over_stdio_an_unknown_client_waits_as_long_as_any(client: str, seconds: float) -> None:
-    assert clients.ceiling(client, over_stdio=True) == seconds
-
-
 # --- progress ---------------------------------------------------------------------------------------------------
 
 
