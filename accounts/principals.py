@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Workspace
 from accounts.plans import Plan, plan_in_force
 from crosswire.lib import clock, hub, keys
 from crosswire.lib.database import writing
@@ -24,6 +24,8 @@ from crosswire.lib.errors import CrossWireError
 from crosswire.lib.text import one_line, printable
 
 CREDENTIALS_CHANGED = "credentials-changed"
+STDIO = "stdio"
+"""The credential of local mode."""
 REMEMBERED_SECONDS = 5.0
 REMEMBERED_MOST = 10_000
 RESERVED_NAMES = frozenset({"human", "system", "operator", "crosswire", "all"})
@@ -146,10 +148,12 @@ def _admit(entry: _Entry) -> Principal:
             "unauthorized", "This key is unknown or was revoked; use one that works, or ask whoever gave it to you."
         )
     if entry.suspended_reason is not None:
-        raise CrossWireError(
-            "suspended", f"This workspace is suspended: {entry.suspended_reason or 'ask the operator'}."
-        )
+        raise _suspended(entry.suspended_reason)
     return entry.principal
+
+
+def _suspended(reason: str) -> CrossWireError:
+    return CrossWireError("suspended", f"This workspace is suspended: {reason or 'ask the operator'}.")
 
 
 def _look_up(digest: str, client: str) -> _Entry:
@@ -172,23 +176,48 @@ def _look_up(digest: str, client: str) -> _Entry:
 
 def of_key(row: ApiKey) -> Principal:
     """Return the principal of a stored key."""
-    bound = (
-        working(ApiKey.objects.filter(workspace=row.workspace, kind=ApiKey.Kind.INSTANCE))
-        .exclude(credential=row.credential)
-        .values_list("instance_id", flat=True)
-    )
     return Principal(
-        workspace_id=row.workspace_id,
-        workspace_name=row.workspace.name,
         credential=row.credential,
         key_name=row.name,
         kind=f"{row.kind}_key",
         instance=row.instance_id or None,
         is_read_only=row.is_read_only,
-        plan=plan_in_force(row.workspace.plan, row.workspace.overrides),
-        retention_holds=tuple((hold["days"], hold["until"]) for hold in row.workspace.retention_holds),
-        foreign_instances=frozenset(bound),
+        **_of_workspace(row.workspace, row.credential),
     )
+
+
+def of_stdio(workspace_id: int) -> Principal:
+    """Return the caller of local mode, who needs no key: whoever may open the database speaks for the workspace.
+
+    Raises: CrossWireError `suspended`.
+    """
+    workspace = Workspace.objects.get(pk=workspace_id)
+    if workspace.suspended_at:
+        raise _suspended(workspace.suspended_reason)
+    return Principal(
+        credential=STDIO,
+        key_name=STDIO,
+        kind=STDIO,
+        instance=None,
+        is_read_only=False,
+        **_of_workspace(workspace, STDIO),
+    )
+
+
+def _of_workspace(workspace: Workspace, credential: str) -> dict[str, Any]:
+    """Return what a principal is told of its workspace."""
+    bound = (
+        working(ApiKey.objects.filter(workspace=workspace, kind=ApiKey.Kind.INSTANCE))
+        .exclude(credential=credential)
+        .values_list("instance_id", flat=True)
+    )
+    return {
+        "workspace_id": workspace.pk,
+        "workspace_name": workspace.name,
+        "plan": plan_in_force(workspace.plan, workspace.overrides),
+        "retention_holds": tuple((hold["days"], hold["until"]) for hold in workspace.retention_holds),
+        "foreign_instances": frozenset(bound),
+    }
 
 
 def working(query: KeyQuery) -> KeyQuery:

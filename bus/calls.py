@@ -58,8 +58,8 @@ async def under_way() -> AsyncIterator[Call]:
         with call.lock:
             call.is_closed = True
         _leave(call)
-        if call.handed and (call.is_broken or not call.is_alone):
-            await asyncio.shield(_distrust(call.handed))
+        if call.is_broken or not call.is_alone:
+            await distrust(call)
 
 
 def names(workspace_id: int, instance: str) -> None:
@@ -96,6 +96,12 @@ def handed(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -
         is_late = call.is_closed
     if is_late:  # its client hung up while the database answered
         _make_strict([(workspace_id, channel_id, instance_id, at)])
+
+
+async def distrust(call: Call) -> None:
+    """Make a call's answers strict, now that it is known that they did not arrive whole, or may not have."""
+    if call.handed:
+        await asyncio.shield(_distrust(call.handed))
 
 
 async def _distrust(handed: list[HandedTo]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 DEFAULT_SECONDS = 45.0
 REST_SECONDS = 40.0
 """A GPT Action gives up after 45 s, the way there and back included."""
+STDIO_SECONDS = 240.0
+"""No proxy between, and a client that starts programs of its own waits for them."""
 
 CEILINGS: tuple[tuple[str, float], ...] = (
     ("claude-code", 240),
@@ -15,13 +17,13 @@ CEILINGS: tuple[tuple[str, float], ...] = (
     ("anthropic", 240),
     ("gemini-cli", 240),
     ("codex", 100),
-    ("stdio", 240),
     ("openai", 45),
     ("chatgpt", 45),
 )
 
 
-def ceiling(client: str) -> float:
+def ceiling(client: str, *, over_stdio: bool = False) -> float:
     """Return how many seconds a blocking wait of this client may last."""
     name = client.strip().lower()
-    return next((seconds for start, seconds in CEILINGS if name.startswith(start)), DEFAULT_SECONDS)
+    unknown = STDIO_SECONDS if over_stdio else DEFAULT_SECONDS
+    return next((seconds for start, seconds in CEILINGS if name.startswith(start)), unknown)

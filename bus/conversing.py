@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts import principals
 from accounts.principals import Principal
 from bus import clients, waiting
 from bus.models import Wait
@@ -36,7 +37,7 @@ async def wait_for_reply(
     name = principal.speaks_for("instance_id", instance_id)
     minutes = BLOCKING_MINUTES if max_wait_minutes is None else max_wait_minutes
     wanted = minutes * 60 if persistent else timeout_seconds
-    seconds = min(wanted, clients.ceiling(principal.client))
+    seconds = min(wanted, _ceiling(principal))
     asked = _asked(
         principal, channel, name, seconds, after_id=after_id, limit=WAITED_LIMIT, kind=Wait.Kind.BLOCKING, role=role
     )
@@ -92,7 +93,7 @@ async def inbox(
         return await executor.run(reading.inbox, principal, instance_id=instance_id, limit=limit, ack=ack)
     principal.must_write()
     name = principal.speaks_for("instance_id", instance_id)
-    seconds = min(wait, clients.ceiling(principal.client))
+    seconds = min(wait, _ceiling(principal))
     asked = _asked(principal, "", name, seconds, limit=limit)
 
     async def look(waiter: waiting.Waiter) -> Inbox | None:
@@ -104,6 +105,10 @@ async def inbox(
     found: Inbox = answer or {"messages": [], "unread": {}, "has_more": False}
     found["ended"] = why
     return found
+
+
+def _ceiling(principal: Principal) -> float:
+    return clients.ceiling(principal.client, over_stdio=principal.kind == principals.STDIO)
 
 
 def _nothing_new(asked: waits.Asked) -> Messages:

@@ -2,13 +2,14 @@
 
 The room is this process's: who waits where. A wake says "look"; looking is a read by the service. One statement every
 few seconds, for all waits of the process together, keeps their rows alive and finds what a lost wake would have told.
+On a SQLite file every process hears besides, within a tenth of a second, that another one has committed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -17,16 +18,20 @@ from typing import Any
 from bus import wakeups
 from bus.hot import Beat
 from bus.services import waits
-from crosswire.lib import executor, hub
+from crosswire.lib import executor, hub, watch
 from crosswire.lib.errors import CrossWireError
 
 BEAT_SECONDS = 2.0
+"""How often to look where nothing else tells what other processes have stored."""
+CALM_BEAT_SECONDS = 10.0
+"""How often where something does."""
 PROGRESS_SECONDS = 10.0
 PROCESS = secrets.token_hex(8)
 """Names this process in the rows of its waits."""
 
 type Progress = Callable[[float], Awaitable[None]]
 type Key = tuple[int, str]
+type Tasks = dict[asyncio.AbstractEventLoop, asyncio.Task[None]]
 
 
 @dataclass(eq=False)
@@ -58,7 +63,8 @@ class Room:
         self.waiters: dict[Key, set[Waiter]] = {}
         self.by_token: dict[str, Waiter] = {}
         self.is_closed = False
-        self._beats: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        self._beats: Tasks = {}
+        self._watches: Tasks = {}
         hub.subscribe(wakeups.CHANNEL, self._stored)
         hub.subscribe(wakeups.WAIT_ENDED, self._ended)
 
@@ -96,21 +102,32 @@ class Room:
             waiter.end(payload["why"])
 
     def _keep_beating(self, loop: asyncio.AbstractEventLoop) -> None:
-        task = self._beats.get(loop)
-        if task is None or task.done():
-            # In nobody's context: it outlives the first wait.
-            self._beats[loop] = loop.create_task(self._beat(loop), context=Context())
+        _keep_running(self._beats, loop, self._beat)
+        if watch.is_possible():
+            _keep_running(self._watches, loop, self._watch)
+
+    def _has_waits(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return any(waiter.loop is loop for waiter in self.by_token.values())
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """One statement for all waits, until there are none."""
-        try:
-            while any(waiter.loop is loop for waiter in self.by_token.values()):
-                await asyncio.sleep(BEAT_SECONDS)
-                if self.by_token:
-                    with suppress(CrossWireError):  # the database is away: the next beat will tell
-                        self.compare(await executor.run(waits.beat, PROCESS))
-        finally:
-            self._beats.pop(loop, None)
+        while self._has_waits(loop):
+            await asyncio.sleep(CALM_BEAT_SECONDS if watch.is_possible() else BEAT_SECONDS)
+            if self.by_token:
+                with suppress(CrossWireError):  # the database is away: the next beat will tell
+                    self.compare(await executor.run(waits.beat, PROCESS))
+
+    async def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One statement for all waits whenever some process has committed, until there are none.
+
+        It writes nothing: else two processes that wait would wake each other for ever.
+        """
+        with watch.FileWatch() as file:
+            while self._has_waits(loop):
+                await asyncio.sleep(watch.SECONDS)
+                if self.by_token and file.has_changed():
+                    with suppress(CrossWireError):
+                        self.compare(await executor.run(waits.news, PROCESS))
 
     def compare(self, beats: Iterable[Beat]) -> None:
         """Wake whose channel has moved on unheard; end whose end was not heard."""
@@ -123,6 +140,18 @@ class Room:
             elif newest > waiter.newest:
                 waiter.newest = newest
                 waiter.wake()
+
+
+def _keep_running(
+    tasks: Tasks,
+    loop: asyncio.AbstractEventLoop,
+    work: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]],
+) -> None:
+    """Have one task of this kind run on the loop, in nobody's context: it outlives the first wait."""
+    task = tasks.get(loop)
+    if task is None or task.done():
+        tasks[loop] = task = loop.create_task(work(loop), context=Context())
+        task.add_done_callback(lambda done: tasks.pop(loop, None) if tasks.get(loop) is done else None)
 
 
 room = Room()

@@ -12,7 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from crosswire.lib import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.text("CROSSWIRE_VAR", str(BASE_DIR / "var")))
+# A checkout keeps pages and data beside its packages; an installed copy has the pages inside, and data with the user.
+IS_CHECKOUT = (BASE_DIR / "manage.py").is_file()
+PAGES_DIR = BASE_DIR if IS_CHECKOUT else BASE_DIR / "crosswire"
+VAR_DIR = Path(env.text("CROSSWIRE_VAR", str(BASE_DIR / "var" if IS_CHECKOUT else Path.home() / ".crosswire")))
 
 # --- who we are -------------------------------------------------------------------------------------------------
 PORT = env.port("PORT", 8000)
@@ -115,7 +118,7 @@ ASGI_APPLICATION = "crosswire.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [PAGES_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -129,7 +132,7 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static" if IS_PRODUCTION else None  # elsewhere they are served from where they lie
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [PAGES_DIR / "static"]
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

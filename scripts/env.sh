@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 lock=${1:-requirements-dev.lock}
 venv_python=.venv/bin/python
+command=.venv/bin/crosswire   # the same as manage.py, from anywhere
 stamp=.venv/.lock-stamp       # which lock is installed; written last
 unfinished=.venv/.unfinished  # there while an installation is under way, and after one that was interrupted
 
@@ -79,13 +80,30 @@ install() {
     "$venv_python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
 }
 
+# What an installation of the project would bring: the command. Its own code stays where it is.
+write_command() {
+    cat >"$command.$$" <<COMMAND
+#!/bin/sh
+exec "$PWD/$venv_python" "$PWD/manage.py" "\$@"
+COMMAND
+    chmod 755 "$command.$$"
+    mv -f "$command.$$" "$command"
+}
+
+done_when_current() {
+    if is_current; then
+        if [ ! -x "$command" ]; then write_command; fi
+        exit 0
+    fi
+}
+
 [ -f "$lock" ] || fail "$lock is not there"
-if is_current; then exit 0; fi
+done_when_current
 # One at a time where the system can see to it; this lock goes with its process, however that ends.
 if command -v flock >/dev/null 2>&1; then
     exec 9<scripts/env.sh
     flock 9
-    if is_current; then exit 0; fi
+    done_when_current
 fi
 if [ -e "$unfinished" ] || ! "$venv_python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
     make_venv
@@ -93,5 +111,6 @@ fi
 : >"$unfinished"
 rm -f "$stamp"
 install || fail "installing $lock failed, see above; call this again once that is mended"
+write_command
 wanted_stamp >"$stamp"
 rm -f "$unfinished"

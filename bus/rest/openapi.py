@@ -24,7 +24,7 @@ type Json = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 _ALWAYS = (
     *("invalid_input", "unauthorized", "suspended", "bad_origin", "not_acceptable", "bad_host"),
-    *("rate_limited", "internal", "unavailable"),
+    *("address_too_long", "headers_too_large", "rate_limited", "internal", "unavailable"),
 )
 _MEANINGS = {
     400: "An argument is missing, unknown, malformed or out of range.",
@@ -34,9 +34,11 @@ _MEANINGS = {
     406: "Answers are JSON.",
     409: "It conflicts with what is there.",
     413: "Too large.",
+    414: "The address is too long.",
     415: "Bodies are JSON.",
     421: "The Host header names another host.",
     429: "A limit is reached.",
+    431: "The headers are too many or too large.",
     500: "It is our fault, and logged.",
     503: "The database is away or busy, or the server restarts; after a send the message may be stored.",
 }

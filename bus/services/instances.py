@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from accounts import audit
@@ -56,6 +57,15 @@ def unregister(principal: Principal, *, instance_id: str) -> Ok:
             raise not_found(f'There is no instance "{name}" here.')
         endings.end(access.open_waits(principal).filter(instance__name=name), "unregistered")
     return {"ok": True}
+
+
+def leave_with(principal: Principal, names: Collection[str], process: str) -> None:
+    """Take the instances of a process that ends as gone at once, but for those that wait in another process too."""
+    elsewhere = access.open_waits(principal).exclude(process=process).values("instance")
+    with writing():
+        Instance.objects.filter(workspace=principal.workspace_id, name__in=names, left_at=None).exclude(
+            pk__in=elsewhere.exclude(instance=None)
+        ).update(left_at=clock.now())
 
 
 def list_all(principal: Principal) -> Instances:

@@ -168,3 +168,20 @@ def beat(process: str) -> list[hot.Beat]:
             return hot.beat(process, clock.now())
     except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
+
+
+def news(process: str) -> list[hot.Beat]:
+    """Return what each wait of a process could have been woken for; nothing is written.
+
+    Raises: CrossWireError `unavailable` when the database is away.
+    """
+    try:
+        return hot.news(process)
+    except (DatabaseError, InterfaceError) as problem:
+        raise unavailable("The database is away or busy.") from problem
+
+
+def forget_process(process: str) -> None:
+    """Forget all waits of a process that ends."""
+    with writing():
+        Wait.objects.filter(process=process, kind__in=(Wait.Kind.BLOCKING, Wait.Kind.LISTENER)).delete()

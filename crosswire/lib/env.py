@@ -102,6 +102,14 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def private_file(path: Path) -> Path:
+    """Make a file that only its owner can read, in a folder only its owner can enter, and return it."""
+    private_folder(path.parent).chmod(0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     private_folder(path.parent)

@@ -11,7 +11,7 @@ from bus import conversing, waiting
 from bus.hot import Beat
 from bus.models import Wait
 from bus.services import endings, messages, waits
-from crosswire.lib import executor
+from crosswire.lib import executor, watch
 from tests.bus.waiters import SOON, WAIT, answered, begin, present, unheard, until
 from tests.conftest import MakeWorkspace
 from tests.support.cast import Caller
@@ -25,6 +25,8 @@ BOTH = pytest.mark.parametrize("call", ["mcp-2026-07-28", "lane"], indirect=True
 @pytest.fixture(autouse=True)
 def _no_beat_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(waiting, "CALM_BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(watch, "SECONDS", 3_600.0)
 
 
 def beat() -> None:
@@ -113,6 +115,7 @@ async def test_the_beat_goes_on_while_somebody_waits_and_ends_with_the_last(
     make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "CALM_BEAT_SECONDS", 0.01)
     principal = await executor.run(principal_of, make_workspace("unlimited"))
     for channel in ("one", "two"):
         arguments: dict[str, Any] = {"channel": channel, "instance_id": "ann", "persistent": False}

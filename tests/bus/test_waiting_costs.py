@@ -17,7 +17,7 @@ from accounts.principals import Principal
 from bus import conversing, waiting
 from bus.models import Wait
 from bus.services import messages, waits
-from crosswire.lib import executor
+from crosswire.lib import executor, watch
 from tests.bus.waiters import SOON
 from tests.conftest import MakeWorkspace
 from tests.support.messages import principal_of
@@ -29,6 +29,8 @@ type Waiting = list[asyncio.Task[Any]]
 @pytest.fixture(autouse=True)
 def _no_beat_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(waiting, "CALM_BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(watch, "SECONDS", 3_600.0)
 
 
 @asynccontextmanager

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections, transaction
 
 from accounts import principals, services
 from accounts.models import Workspace
+from crosswire import migrating
 from crosswire.lib import env
 from crosswire.lib.errors import CrossWireError
 
@@ -68,7 +68,8 @@ class Command(BaseCommand):
 def prepared() -> str:
     """Bring the database up to date and return the demo workspace's key. Raises: CommandError."""
     try:
-        call_command("migrate", interactive=False, verbosity=0)
+        with migrating.alone():
+            migrating.migrate()
         return demo_key(demo_key_file())
     except OperationalError as problem:
         raise CommandError(f"The database does not answer: {problem}") from problem
