@@ -85,7 +85,8 @@ def time_limit() -> Iterator[None]:
 
 def number_range(workspace_id: int, since: datetime | None, until: datetime | None) -> tuple[int, int] | None:
     """Return the numbers of the first and the last message of a time, both inclusive; None when there is none."""
-    times, given = "", []
+    times = ""
+    given: list[datetime] = []
     for compared, value in ((">=", since), ("<", until)):
         if value is not None:
             times, given = f"{times} AND created_at {compared} %s", [*given, value]
@@ -113,9 +114,9 @@ def _hits_on_sqlite(scope: Scope, wanted: Sequence[str]) -> list[int]:
     query = " AND ".join(f'"{scope.workspace_id}x{word}"*' for word in wanted)
     (within, bounds), (alike, given) = scope.range(), scope.filters()
     rows = fetch(
-        f"""SELECT number FROM bus_message_words JOIN bus_message ON id = bus_message_words.rowid
-             WHERE bus_message_words MATCH %s AND workspace_id = %s AND {within}{alike}
-             ORDER BY bus_message_words.rowid DESC LIMIT {HITS_MOST + 1}""",  # noqa: S608
+        f"""SELECT number FROM message_words JOIN bus_message m ON m.id = message_words.rowid
+             WHERE message_words MATCH %s AND m.workspace_id = %s AND {within}{alike}
+             ORDER BY message_words.rowid DESC LIMIT {HITS_MOST + 1}""",  # noqa: S608
         [query, scope.workspace_id, *bounds, *given],
     )
     return [row[0] for row in rows]

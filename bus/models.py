@@ -109,7 +109,7 @@ class Message(Owned):
     in_reply_to = models.BigIntegerField(null=True, blank=True)
     reply_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
-    words = WordsField(null=True, editable=False)  # noqa: DJ001 - null is "not taken out yet", "" is "none"
+    words = WordsField(null=True, editable=False)  # null is "not taken out yet", "" is "none"
 
     class Meta:
         constraints = (

@@ -59,14 +59,12 @@ def search(
     return found
 
 
-def _scope(
-    principal: Principal, channel: str | None, since: datetime | None, until: datetime | None
-) -> Scope | None:
+def _scope(principal: Principal, channel: str | None, since: datetime | None, until: datetime | None) -> Scope | None:
     """Return what to look through; None when that is nothing."""
     first, last, channel_id = retention.first_live(principal), BIGGEST_ID, None
     if since is not None or until is not None:
         # Clients see milliseconds: `until` one they saw includes it.
-        past = None if until is None else until + timedelta(milliseconds=1)
+        past = until + timedelta(milliseconds=1) if until is not None and until.year < datetime.max.year else None
         numbers = fulltext.number_range(principal.workspace_id, since, past)
         if numbers is None:
             return None
@@ -83,12 +81,14 @@ def _by_words(scope: Scope, query: str, wanted: words.Query) -> Matches:
     """Rank the newest messages that have the words; where signs are asked for too, those that have them."""
     numbers = fulltext.hits(scope, wanted.words)
     back = numbers[fulltext.HITS_MOST - 1] if len(numbers) > fulltext.HITS_MOST else None
+    phrase = words.folded(" ".join(query.split()))
+    patterns = [(word, _whole(word)) for word in wanted.words]
     found: list[tuple[float, int]] = []
     read = 0
     for number, content in _read(scope, numbers[: fulltext.HITS_MOST], None if wanted.literals else RANKED_BY):
         read += len(content)
         if not wanted.literals or _contains(content, wanted.literals):
-            found.append((_rank(content, query, wanted.words), number))
+            found.append((_rank(content, phrase, patterns), number))
         if read > READ_MOST:
             back = number
             break
@@ -100,18 +100,23 @@ def _read(scope: Scope, numbers: Sequence[int], most: int | None) -> Iterator[tu
         yield from fulltext.contents(scope.workspace_id, numbers[start : start + READ_AT_ONCE], most)
 
 
-def _rank(content: str, query: str, wanted: Sequence[str]) -> float:
+def _rank(content: str, phrase: str, wanted: Sequence[tuple[str, re.Pattern[str]]]) -> float:
     """Return how well a message fits: the query as one phrase first; else whole words count more than beginnings, often
     more than once, and in a short message more than in a long one (the saturation of BM25). Equals are told apart by
     their number."""
     text = words.folded(content[:RANKED_BY])
     norm = 0.3 + 0.9 * len(text) / 500
-    rank = 10.0 * len(wanted) if len(wanted) > 1 and words.folded(" ".join(query.split())) in text else 0.0
-    for word in wanted:
-        whole = len(re.findall(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text))
+    rank = 10.0 * len(wanted) if len(wanted) > 1 and phrase in text else 0.0
+    for word, as_a_whole in wanted:
+        whole = len(as_a_whole.findall(text))
         often = whole + (text.count(word) - whole) / 2
         rank += often * 2.2 / (often + norm)
     return round(rank, 6)
+
+
+def _whole(word: str) -> re.Pattern[str]:
+    """Return a pattern of the word with nothing of a word around it; the text comes first, so that looking is fast."""
+    return re.compile(rf"{word}(?<![^\W_]{word})(?![^\W_])")
 
 
 def _literally(scope: Scope, literals: Sequence[str], limit: int) -> Matches:
