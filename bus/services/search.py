@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 from accounts.principals import Principal
 from bus import access, fulltext, retention
@@ -64,7 +64,7 @@ def _scope(principal: Principal, channel: str | None, since: datetime | None, un
     first, last, channel_id = retention.first_live(principal), BIGGEST_ID, None
     if since is not None or until is not None:
         # Clients see milliseconds: `until` one they saw includes it.
-        past = until + timedelta(milliseconds=1) if until is not None and until.year < datetime.max.year else None
+        past = until + timedelta(milliseconds=1) if until is not None and until.year < MAXYEAR else None
         numbers = fulltext.number_range(principal.workspace_id, since, past)
         if numbers is None:
             return None
