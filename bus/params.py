@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from crosswire.lib.errors import invalid
 from crosswire.lib.text import channel_name, one_line, storable
@@ -74,7 +74,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no
 Minutes = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool), _clamp(0, 1_440)]
 Description = Annotated[str, Field(max_length=500), _line("description", 500, 0)]
 Query = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(lambda v: storable("query", v))]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]  # not all know `format`
 DataKey = Annotated[str, Field(min_length=1, max_length=200), _line("key", 200)]
 MessageType = Literal["message", "request", "response", "status", "handoff", "done"]
 

@@ -129,9 +129,10 @@ def send(principal: Principal, batch: int) -> None:
     """Store a batch through the service."""
     from bus.services import messages  # noqa: PLC0415 - Django is set up by `main`
 
-    fields = {"channel": "general", "sender": "bench"}
     stream = (" ".join(text) for text in iter(lambda: random.choices(WORDS, k=40), None))  # noqa: S311 - texts
-    messages.send_many([messages.draft(principal, content=next(stream), **fields) for _ in range(batch)])
+    messages.send_many(
+        [messages.draft(principal, channel="general", sender="bench", content=next(stream)) for _ in range(batch)]
+    )
 
 
 WORDS = [f"{first}{last}" for first in ("kalo", "miter", "vensor", "planet") for last in map(str, range(2_000))]

@@ -98,6 +98,7 @@ def test_every_entry_of_the_index_begins_with_its_workspace(alice: Caller, mallo
     for caller in (alice, mallory):
         seed(caller, ["needle"])
         column = Message.objects.values_list("words", flat=True).get(workspace=caller.workspace)
+        assert column is not None
         assert column.strip("'") == f"{caller.workspace.pk}xneedle"
     if connection.vendor == "sqlite":
         rows = fetch("SELECT rowid FROM message_words WHERE message_words MATCH %s", [f'"{alice.workspace.pk}xneedle"'])

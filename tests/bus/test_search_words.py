@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus import fulltext
+from bus.hot import fetch
 from bus.services import search
 from crosswire.lib import words
 from crosswire.lib.clock import iso
@@ -204,7 +205,7 @@ def test_a_search_that_takes_too_long_is_refused_and_leaves_the_connection_usabl
 
 def _endless(*_: Any) -> list[int]:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    return [row[0] for row in fulltext.fetch(numbers, [])]
+    return [row[0] for row in fetch(numbers, [])]
 
 
 @pytest.mark.parametrize("call", ["mcp-2026-07-28"], indirect=True)
