@@ -35,9 +35,8 @@ def find_channel(principal: Principal, name: str) -> Channel | None:
 
 def messages(principal: Principal) -> QuerySet[Message]:
     """Return the caller's messages that have not expired."""
-    return Message.objects.filter(
-        workspace=principal.workspace_id, number__gte=retention.first_live(principal)
-    ).select_related("channel")
+    live = Message.objects.filter(workspace=principal.workspace_id, number__gte=retention.first_live(principal))
+    return live.select_related("channel").defer("words")
 
 
 def get_message(principal: Principal, number: int) -> Message:

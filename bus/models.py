@@ -9,6 +9,7 @@ from django.db import models
 
 from accounts.models import Member, Workspace
 from crosswire.lib import clock
+from crosswire.lib.fields import WordsField
 
 
 class Owned(models.Model):
@@ -73,7 +74,11 @@ class ChannelSender(Owned):
 
 
 class Message(Owned):
-    """One message. `in_reply_to` is a number of the same channel, no foreign key: a reply outlives its parent."""
+    """One message. `in_reply_to` is a number of the same channel, no foreign key: a reply outlives its parent.
+
+    `words` feeds the full-text index, see bus/fulltext.py. On SQLite triggers do: a migration that makes the table
+    anew has to make them anew as well.
+    """
 
     class Type(models.TextChoices):
         """What a message is for; `done` says that no more replies will come."""
@@ -104,6 +109,7 @@ class Message(Owned):
     in_reply_to = models.BigIntegerField(null=True, blank=True)
     reply_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
+    words = WordsField(null=True, editable=False)  # null is "not taken out yet", "" is "none"
 
     class Meta:
         constraints = (

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+    model_validator,
+)
 
 from bus.told import LINE_OR_NONE, LONG_CHANNEL, ONE_LINE, STORABLE, Told, clamped
+from crosswire.lib.errors import invalid
 from crosswire.lib.text import channel_name, one_line, storable
 
 BIGGEST_ID = 2**63 - 1
@@ -53,6 +64,28 @@ def _none_if_zero(value: int | None) -> int | None:
     return value or None
 
 
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:([Zz])|([+ -])(\d\d:\d\d))", re.ASCII)
+
+
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def _moment(value: Any) -> Any:
+    """Return a time as RFC 3339 writes it, in UTC. In a query string `+` may have become a blank."""
+    given = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    try:
+        if given:
+            day, time, is_utc, sign, offset = given.groups()
+            zone = "+00:00" if is_utc else f"{sign.replace(' ', '+')}{offset}"
+            time = f"{time[:6]}59{time[8:]}" if time[6:8] == "60" else time  # a leap second
+            return datetime.fromisoformat(f"{day}T{time}{zone}").astimezone(UTC)
+    except OverflowError:  # at the ends of the calendar
+        return _LATEST if day[0] == "9" else _EARLIEST
+    except ValueError:
+        pass
+    raise ValueError("a time such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+02:00 is needed")
+
+
 def _line(field: str, most: int, least: int = 1) -> AfterValidator:
     return AfterValidator(lambda value: one_line(field, value, most=most, least=least))
 
@@ -90,6 +123,12 @@ Content = Annotated[
 ]
 IdempotencyKey = Annotated[
     str, Field(min_length=1, max_length=128), _line("idempotency_key", 128), Told(pattern=ONE_LINE)
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string"}),  # not every client knows `format`
+    Told(format="date-time", examples=["2026-01-31T12:00:00Z"]),
 ]
 MessageType = Literal["message", "request", "response", "status", "handoff", "done"]
 
@@ -215,13 +254,22 @@ class AckInbox(Params):
 
 
 class SearchMessages(Params):
-    """Search messages by words, best match first."""
+    """Search messages, best match first: all words must be there, each also as the beginning of a longer one. Text
+    with signs, such as POL-3, or without blanks between words is looked for as it stands, in the newest messages."""
 
     query: Query
     limit: SearchLimit = 10
     channel: ChannelName | None = None
     sender: Annotated[InstanceId, _line("sender", 80)] | None = None
     message_type: MessageType | None = None
+    since: Moment | None = Field(default=None, description="Earliest time, RFC 3339")
+    until: Moment | None = Field(default=None, description="Latest time")
+
+    @model_validator(mode="after")
+    def _since_is_not_after_until(self) -> Self:
+        if self.since and self.until and self.since > self.until:
+            raise invalid("since must not be later than until.", field="since")
+        return self
 
 
 class ShareData(Params):

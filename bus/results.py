@@ -138,7 +138,7 @@ class Registered(TypedDict):
 
 
 class Found(TypedDict):
-    """Messages that match, best first; `searched_back_to` when only the newest were looked through."""
+    """Messages that match, best first; `searched_back_to` (an id) when older ones were not looked at."""
 
     messages: list[MessageItem]
     searched_back_to: NotRequired[int]

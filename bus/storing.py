@@ -104,6 +104,7 @@ class NewMessage(NamedTuple):
     content: str
     in_reply_to: int | None
     created_at: datetime
+    words: str
 
 
 def lock_counters(workspace_id: int) -> Counted:
@@ -247,7 +248,7 @@ def _write_channel(workspace_id: int, channel: ChannelState, now: datetime) -> N
 def _write_messages(workspace_id: int, stored: Sequence[NewMessage]) -> None:
     execute(
         "INSERT INTO bus_message (workspace_id, number, channel_id, channel_seq, sender, sender_kind, verified,"  # noqa: S608
-        f" message_type, content, in_reply_to, reply_count, created_at) VALUES {values(len(stored), 12)}",
+        f" message_type, content, in_reply_to, reply_count, created_at, words) VALUES {values(len(stored), 13)}",
         [
             value
             for new in stored
@@ -264,6 +265,7 @@ def _write_messages(workspace_id: int, stored: Sequence[NewMessage]) -> None:
                 new.in_reply_to,
                 0,
                 new.created_at,
+                new.words,
             )
         ],
     )

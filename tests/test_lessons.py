@@ -40,8 +40,12 @@ LESSONS: dict[int, tuple[str, list[str]]] = {
         ],
     ),
     5: (
-        "A hyphen or a quote in a search is a syntax error",
+        "Search is by LIKE, unranked and without filters; a hyphen or a quote in the query is a syntax error",
         [
+            "bus/test_search_words.py::test_any_text_is_a_query_and_what_is_found_literally_is_there",
+            "bus/test_search_words.py::test_the_best_match_comes_first",
+            "bus/test_search_words.py::test_times_narrow_and_both_ends_belong_to_it",
+            "bus/test_search_index.py::test_words_are_looked_up_in_the_index_and_few_rows_are_read_beside_it",
             "bus/test_search_messages.py::test_no_text_is_syntax_that_can_fail",
             "bus/test_search_messages.py::test_signs_are_taken_as_they_are",
             "bus/test_search_messages.py::test_filters_narrow",

@@ -18,7 +18,6 @@ import anyio
 import orjson
 from anyio.streams.memory import MemoryObjectSendStream
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 from mcp import types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -29,6 +28,7 @@ from accounts.principals import Principal
 from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
 from crosswire.lib import executor
+from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError
 
 type Incoming = SessionMessage | Exception
@@ -106,7 +106,7 @@ class Connection:
             await self._wire.refuse(None, types.PARSE_ERROR, "This line is no JSON; send one JSON-RPC message a line.")
         except ValueError:
             await self._wire.refuse(_id_of(line), types.INVALID_REQUEST, "This is no JSON-RPC 2.0 message.")
-        except (DatabaseError, InterfaceError) as problem:
+        except DatabaseProblem as problem:
             told = callers.unexpected("stdio", problem).message
             await self._wire.refuse(_id_of(line), types.INTERNAL_ERROR, told)
         else:

@@ -194,9 +194,13 @@ def inbox(args: Args, data: Data, fence: Fence) -> str:
 
 def search_messages(args: Args, data: Data, fence: Fence) -> str:
     """Show what was found."""
-    back = f" Searched back to #{data['searched_back_to']}." if data.get("searched_back_to") else ""
+    back = (
+        f" Searched back to #{data['searched_back_to']}; for older ones narrow it by until, channel or sender."
+        if data.get("searched_back_to")
+        else ""
+    )
     if not data["messages"]:
-        return f"No messages match.{back}"
+        return f"No messages match all of that; try fewer or shorter words.{back}"
     return _lines(f"{len(data['messages'])} message(s) found.{back}", fence.notice, _blocks(data["messages"], fence))
 
 

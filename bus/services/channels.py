@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 
-from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import IntegerField, OuterRef, QuerySet, Subquery
 
 from accounts.principals import Principal
 from bus import access, retention, wakeups
 from bus.models import Channel, ChannelSender, Message
 from bus.results import ChannelItem, ChannelMade, Channels
 from bus.services import limits
-from crosswire.lib import clock
+from crosswire.lib import clock, words
 from crosswire.lib.database import writing
 
 LISTED_MOST = 1_000
@@ -56,12 +56,19 @@ def list_all(principal: Principal) -> Channels:
 
 
 def find(principal: Principal, *, query: str) -> Channels:
-    """Return the channels whose name or description contains the text, as it is or as a channel name."""
-    wanted = Q(name__icontains=query) | Q(description__icontains=query)
-    dashed = query.strip().lower().replace(" ", "-").replace("_", "-").lstrip("#")
-    if dashed:
-        wanted |= Q(name__icontains=dashed)
-    return _listed(principal, access.channels(principal).filter(wanted))
+    """Return the channels whose name or description contains the text, as it is or as a channel name.
+
+    Compared here, not in SQL: SQLite would fold the case of a to z alone.
+    """
+    text = words.literal(query)
+    dashed = query.strip().lower().replace(" ", "-").replace("_", "-").lstrip("#") or text
+    known = access.channels(principal)
+    found = [
+        pk
+        for pk, name, about in known.values_list("pk", "name", "description")
+        if text in name or dashed in name or text in words.literal(about)
+    ]
+    return _listed(principal, known.filter(pk__in=found[: LISTED_MOST + 1]))
 
 
 def _listed(principal: Principal, query: QuerySet[Channel]) -> Channels:

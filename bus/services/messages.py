@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
-from bus import calls, cursors, hot, retention, storing, wakeups
+from bus import calls, cursors, fulltext, hot, retention, storing, wakeups
 from bus.models import Message
 from bus.results import Sent
 from bus.services import instances, limits
@@ -151,6 +151,8 @@ class _Batch:
     def __post_init__(self) -> None:
         principal = self.drafts[0].principal
         self.workspace_id = principal.workspace_id
+        # Before the lock: a long text takes milliseconds.
+        self.words = {id(each): fulltext.words_column(self.workspace_id, each.content) for each in self.drafts}
         self.counters = storing.lock_counters(self.workspace_id)
         workspace = storing.workspace(self.workspace_id)
         self.suspended = workspace.suspended_at, workspace.suspended_reason
@@ -246,6 +248,7 @@ class _Batch:
                 content=each.content,
                 in_reply_to=each.in_reply_to,
                 created_at=self.now,
+                words=self.words[id(each)],
             )
         )
         if each.idempotency_key:

@@ -177,7 +177,7 @@ def news(process: str) -> list[hot.Beat]:
     """
     try:
         return hot.news(process)
-    except (DatabaseError, InterfaceError) as problem:
+    except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
 
 

@@ -23,6 +23,7 @@ def channels(alice: Caller) -> None:
         "frontend": "",
         "ops": "100% uptime, under_scored",
         "bug-reports": "",
+        "cafe": "Où est l'ÉCOLE? In der Straße",
     }
     for name, description in described.items():
         Channel.objects.create(workspace=alice.workspace, name=name, description=description)
@@ -38,6 +39,8 @@ def channels(alice: Caller) -> None:
         ("#ops", ["ops"]),
         ("Bug Reports", ["bug-reports"]),
         ("bug_reports", ["bug-reports"]),
+        ("école", ["cafe"]),
+        ("STRASSE", ["cafe"]),
         ("%", ["ops"]),
         ("_", ["bug-reports", "api-design", "ops"]),
         ("o%s", []),

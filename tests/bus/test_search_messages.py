@@ -103,7 +103,26 @@ def test_signs_are_taken_as_they_are(call: Surface, alice: Caller, query: str, f
         "%",
         "_",
         "\t",
+        "😀",
+        "the and of",
+        "word*",
+        "-word",
+        '"unbalanced',
+        '"unbalanced plain',
+        "content:plain",
+        "content : plain words",
+        "plain AND words",
+        "plain OR NOT words",
+        "plain NEAR(words, 3)",
+        "^plain + words",
+        "'plain':* & words",
+        "plain:A",
+        "{content} : plain",
+        "plain words\\",
+        "plain%s %(x)s",
         "x" * 500,
+        "ab " * 166,
+        "abc " * 125,
     ],
 )
 def test_no_text_is_syntax_that_can_fail(call: Surface, alice: Caller, query: str) -> None:
@@ -121,15 +140,18 @@ def test_no_text_is_syntax_that_can_fail(call: Surface, alice: Caller, query: st
         ({"sender": "nobody"}, set()),
         ({"message_type": "request"}, {3}),
         ({"channel": "c", "sender": "ann"}, {2}),
+        ({"channel": "c", "sender": "bo", "message_type": "request"}, {3}),
+        ({"channel": "c", "sender": "ann", "message_type": "request"}, set()),
         ({"channel": None, "sender": None, "message_type": None, "limit": None}, {1, 2, 3}),
     ],
     ids=str,
 )
-def test_filters_narrow(call: Surface, alice: Caller, filters: dict[str, Any], found: set[int]) -> None:
-    seed(alice, ["needle one"], sender="ann")
-    seed(alice, ["needle two"], sender="ann", channel="c")
-    call.ok(alice, "send_message", sender="bo", content="needle three", channel="c", message_type="request")
-    assert set(ids(call.ok(alice, SEARCH, query="needle", **filters))) == found
+@pytest.mark.parametrize("query", ["needle", "é!"])
+def test_filters_narrow(call: Surface, alice: Caller, filters: dict[str, Any], found: set[int], query: str) -> None:
+    seed(alice, ["needle one é!"], sender="ann")
+    seed(alice, ["needle two é!"], sender="ann", channel="c")
+    call.ok(alice, "send_message", sender="bo", content="needle three É!", channel="c", message_type="request")
+    assert set(ids(call.ok(alice, SEARCH, query=query, **filters))) == found
 
 
 def test_ten_are_given_unless_asked_and_the_limit_is_brought_into_its_range(call: Surface, alice: Caller) -> None:
@@ -158,6 +180,15 @@ def test_an_answer_is_bounded_in_bytes(call: Surface, alice: Caller) -> None:
         {"sender": "a\0b"},
         {"message_type": "shout"},
         {"after_id": 3},
+        {"since": "yesterday"},
+        {"since": "2026-01-31"},
+        {"since": "2026-01-31T12:00:00"},
+        {"since": "2026-02-30T12:00:00Z"},
+        {"since": "2026-01-31T12:00:00+25:00"},
+        {"since": "0001-01-01T00:00:00+10:00"},
+        {"since": "1769860800"},
+        {"until": "12:00Z"},
+        {"since": "2026-02-01T00:00:00Z", "until": "2026-01-31T23:59:59Z"},
     ],
     ids=str,
 )
