@@ -86,7 +86,7 @@ LESSONS: dict[int, tuple[str, list[str]]] = {
         "Refusals come back as ordinary text, so the model reads them as content",
         [
             "mcp/test_refusals.py::test_a_refusal_is_an_error_with_a_sentence_and_no_structured_content",
-            "mcp/test_typescript.py::test_the_sentence_of_a_refusal_reaches_it",
+            "clients/test_typescript.py::test_the_sentence_of_a_refusal_reaches_it",
         ],
     ),
     15: (

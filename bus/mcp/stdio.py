@@ -27,7 +27,7 @@ from accounts import principals
 from accounts.principals import Principal
 from bus import callers, calls
 from bus.mcp.server import PRINCIPAL
-from crosswire.lib import executor
+from crosswire.lib import executor, http
 from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError
 
@@ -212,7 +212,7 @@ def _parsed(line: bytes) -> Any:
         most = settings.MAX_BODY_BYTES
     if len(line) > most:
         raise CrossWireError("too_large", f"The message is larger than {most:,} bytes.", limit=most)
-    return orjson.loads(line)
+    return http.load_json(line)
 
 
 def _id_of(line: bytes) -> types.RequestId | None:

@@ -185,7 +185,6 @@ def test_an_answer_is_bounded_in_bytes(call: Surface, alice: Caller) -> None:
         {"since": "2026-01-31T12:00:00"},
         {"since": "2026-02-30T12:00:00Z"},
         {"since": "2026-01-31T12:00:00+25:00"},
-        {"since": "0001-01-01T00:00:00+10:00"},
         {"since": "1769860800"},
         {"until": "12:00Z"},
         {"since": "2026-02-01T00:00:00Z", "until": "2026-01-31T23:59:59Z"},

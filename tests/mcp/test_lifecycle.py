@@ -45,7 +45,7 @@ async def test_parallel_first_requests_find_a_cold_server_ready(alice: Caller) -
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             posts = [client.post("/mcp", json=sent.body, headers=sent.headers) for sent in first_requests(alice)]
             answers = await asyncio.wait_for(asyncio.gather(*posts), 60)
-        await app.application_mapping["http"].app.endpoint.shutdown()
+        await app.application_mapping["http"].app.app.endpoint.shutdown()
         assert [answer.status_code for answer in answers] == [200] * AT_ONCE
         assert all("result" in wire.message(answer) for answer in answers)
 
@@ -54,7 +54,7 @@ async def test_the_managers_context_is_nobodys(alice: Caller) -> None:
     """The first caller's context variables must not live on in the task that all later callers share."""
     mark: ContextVar[str] = ContextVar("mark")
     app = build_application(lane=True)
-    endpoint = app.application_mapping["http"].app.endpoint
+    endpoint = app.application_mapping["http"].app.app.endpoint
     mark.set("of the first caller")
     managers = await endpoint.ready()
     assert mark not in managers.runner.get_context()
