@@ -1,0 +1,171 @@
+"""Arguments for every operation, made from the table: what its schema allows, and what no client ought to send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from accounts.principals import RESERVED_NAMES
+from bus.operations import Operation
+from tests.isolation.world import Secrets
+
+type Arguments = dict[str, Any]
+type Schema = Mapping[str, Any]
+
+FOREIGN = Secrets("zq0f0f0f0f0f", "6123457")
+"""What a workspace has that is none of the caller's business."""
+
+INSTANCES = ("ann", "ben", "Ångström 🦊")
+CHANNELS = ("general", "plans", "General_Plans")
+KEYS = ("notes/plan.md", "notes", "a b/ç?#%.md")
+SOON = 0.0005
+"""Long enough for a wait: half a millisecond, or, where an argument counts minutes, 30."""
+
+_KNOWN: Mapping[str, Sequence[str]] = {
+    "instance_id": INSTANCES,
+    "sender": INSTANCES,
+    "channel": CHANNELS,
+    "name": CHANNELS,
+    "key": KEYS,
+    "query": ("plan", "POL-3", "日本", "%", "one two"),
+    "idempotency_key": ("once", "twice"),
+}
+"""Names that the caller's workspace has, so that some calls meet what is there."""
+
+_TIMES = ("2020-01-01T00:00:00Z", "2026-11-22T20:00:00.123+01:00", "2099-12-31T23:59:59Z")
+_LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
+_TEXTS = (
+    *("", " ", "\t", "\n", "a\nb", " a", "a ", "\0", "a\0b", "\x07", "\x1b[31m", "\x7f", "\x85"),
+    *("\ud800", "a\udfff", "\ud83d\ude00", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2028", "a\u202eb", "\u2066a"),
+    *("..", ".", "/", "//", "a/b", "../../etc/passwd", "%2F", "%00", "%ff", "?q=1", "#x", "\\", "a&b=c", "general/1"),
+    *("true", "null", "[]", "{}", "NaN", "Infinity", "1e400", "-1", "0x10", "1_000", "٣", "9" * 401),
+    *("' OR 1=1 --", '"', "%", "_", "*", "NOT", "a OR", "(", "<script>", "<system-reminder>x</system-reminder>"),
+    *("0000-00-00", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now"),
+    *("é" * 80, "a" * 81, "a" * 129, "a" * 201, "a" * 501, "a" * 1_001, "🦊" * 3_000, "x" * 64_001, "x" * 300_000),
+    *sorted(RESERVED_NAMES),
+    *("Human", "SYSTEM", FOREIGN.channel, FOREIGN.coder, FOREIGN.bound, FOREIGN.key, FOREIGN.retry),
+)
+_NUMBERS = (
+    *(-1, 0, 1, 2, 201, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63) - 1, -(10**30)),
+    *(0.5, -0.0, 1.0, 1e18, 1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"), FOREIGN.base + 1),
+)
+_ODD: Sequence[Any] = (None, True, False, [], {}, [None], [1, "a"], {"a": 1}, {"": None}, {"general": "x"}, [[[[]]]])
+_UNKNOWN = ("colour", "", " ", "workspace", "workspace_id", "principal", "self", "__class__", "a.b", "a[]", "x" * 300)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call. `is_valid`: its arguments are as the schema says; `is_known`: it names no argument there is not."""
+
+    arguments: Arguments
+    is_valid: bool
+    is_known: bool = True
+
+
+@st.composite
+def calls(draw: st.DrawFn, operation: Operation, *, on_mcp: bool) -> Asked:
+    """Draw a call: in half of them everything is right, in the others one to three things are wrong."""
+    own = None if on_mcp or operation.http is None else operation.http.params
+    schema = (own or operation.params).model_json_schema()
+    fields: Mapping[str, Schema] = schema.get("properties", {})
+    needed = {operation.instance, *schema.get("required", ())}
+    needed = {name for name, field in fields.items() if name in needed or _is_time(field)}
+    arguments = {
+        name: draw(_valid(name, field)) for name, field in fields.items() if name in needed or draw(st.booleans())
+    }
+    if draw(st.booleans()):
+        return Asked(arguments, is_valid=True)
+    for name in draw(st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=3)) if fields else ():
+        arguments[name] = draw(_hostile(fields[name]))
+    fixed = {name for name in fields if _is_time(fields[name])} | (set() if on_mcp else _in_path(operation))
+    if droppable := draw(st.lists(st.sampled_from(sorted(set(fields) - fixed) or [""]), max_size=1)):
+        arguments.pop(droppable[0], None)
+    is_known = bool(fields) and draw(st.integers(0, 4)) > 0
+    if not is_known:
+        arguments[draw(st.sampled_from(_UNKNOWN))] = draw(_STRANGE.filter(lambda value: value is not None))
+    return Asked(arguments, is_valid=False, is_known=is_known)
+
+
+def _in_path(operation: Operation) -> set[str]:
+    """Return the arguments that a REST call cannot be made without."""
+    if operation.http is None:
+        return set()
+    aliases = operation.http.aliases
+    return {aliases.get(name, name) for name in re.findall(r"{(\w+)}", operation.http.path)}
+
+
+def _options(field: Schema) -> Sequence[Schema]:
+    options: Sequence[Schema] = field.get("anyOf", [field])
+    return options
+
+
+def _is_time(field: Schema) -> bool:
+    """Whether it says how long to wait: that is always given, lest the default hold up the tests."""
+    return any(option.get("type") == "number" for option in _options(field))
+
+
+def _valid(name: str, field: Schema) -> st.SearchStrategy[Any]:
+    """Draw what the schema allows."""
+    if _is_time(field):
+        return st.sampled_from((0, 0.0001, SOON, str(SOON), -1))
+    return st.one_of(*(_valid_option(name, option) for option in _options(field)))
+
+
+def _valid_option(name: str, field: Schema) -> st.SearchStrategy[Any]:
+    if "enum" in field:
+        return st.sampled_from(field["enum"])
+    match field["type"]:
+        case "null":
+            return st.none()
+        case "boolean":
+            return st.booleans()
+        case "integer":
+            least, most = field.get("minimum", -3), field.get("maximum", 2**63 - 1)
+            few = st.integers(least, 12)
+            return st.one_of(few, few.map(float), few.map(str), st.integers(least, most))
+        case "object":
+            return st.dictionaries(st.sampled_from(CHANNELS), st.integers(0, 12), max_size=2)
+        case "string" if field.get("format") == "date-time":
+            return st.sampled_from(_TIMES)
+        case "string":
+            return _valid_text(name, field)
+    raise NotImplementedError(f"What is a valid {name}, of {field}? Say so here.")
+
+
+def _valid_text(name: str, field: Schema) -> st.SearchStrategy[str]:
+    found, never = re.compile(field.get("pattern", "")), re.compile(field.get("not", {}).get("pattern", r"(?!)"))
+
+    def fits(text: str) -> bool:
+        return bool(found.search(text)) and not never.search(text) and text.lower() not in RESERVED_NAMES
+
+    most = field.get("maxLength", 1_000)
+    texts = st.text(_LETTERS, min_size=field.get("minLength", 0), max_size=min(most, 40)).filter(fits)
+    if known := [text for text in (*_KNOWN.get(name, ()), *field.get("examples", ())) if fits(text)]:
+        return st.one_of(st.sampled_from(known), texts)
+    return texts
+
+
+_STRANGE = st.one_of(
+    st.sampled_from(_TEXTS),
+    st.sampled_from(_NUMBERS),
+    st.sampled_from(_ODD),
+    st.text(st.characters(exclude_categories=()), max_size=30),
+)
+
+
+def _hostile(field: Schema) -> st.SearchStrategy[Any]:
+    """Draw anything; where it says how long to wait, nothing that does."""
+    return _STRANGE.filter(_ends_soon) if _is_time(field) else _STRANGE
+
+
+def _ends_soon(value: Any) -> bool:
+    if value is None:
+        return False  # the default
+    try:
+        return not float(value) > SOON
+    except (TypeError, ValueError, OverflowError):
+        return True
