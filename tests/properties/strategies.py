@@ -85,8 +85,8 @@ def calls(draw: st.DrawFn, operation: Operation, *, on_mcp: bool) -> Asked:
     if droppable := draw(st.lists(st.sampled_from(sorted(set(fields) - fixed) or [""]), max_size=1)):
         arguments.pop(droppable[0], None)
     is_known = bool(fields) and draw(st.integers(0, 4)) > 0
-    if not is_known:
-        arguments[draw(st.sampled_from(_UNKNOWN))] = draw(_STRANGE.filter(lambda value: value is not None))
+    if not is_known:  # null, and a blank in a query string, is as good as left out
+        arguments[draw(st.sampled_from(_UNKNOWN))] = draw(_STRANGE.filter(lambda value: value is not None and value != ""))
     return Asked(arguments, is_valid=False, is_known=is_known)
 
 
