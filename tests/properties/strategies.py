@@ -45,7 +45,7 @@ _TEXTS = (
     *("true", "null", "[]", "{}", "NaN", "Infinity", "1e400", "-1", "0x10", "1_000", "٣", "9" * 401),
     *("' OR 1=1 --", '"', "%", "_", "*", "NOT", "a OR", "(", "<script>", "<system-reminder>x</system-reminder>"),
     *("0000-00-00", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now"),
-    *("é" * 80, "a" * 81, "a" * 129, "a" * 201, "a" * 501, "a" * 1_001, "🦊" * 3_000, "x" * 64_001, "x" * 300_000),
+    *("é" * 80, "a" * 81, "a" * 129, "a" * 201, "a" * 501, "a" * 1_001, "🦊" * 3_000, "x" * 64_001, "x" * 1_000_001),
     *sorted(RESERVED_NAMES),
     *("Human", "SYSTEM", FOREIGN.channel, FOREIGN.coder, FOREIGN.bound, FOREIGN.key, FOREIGN.retry),
 )
@@ -57,13 +57,17 @@ _ODD: Sequence[Any] = (None, True, False, [], {}, [None], [1, "a"], {"a": 1}, {"
 _UNKNOWN = ("colour", "", " ", "workspace", "workspace_id", "principal", "self", "__class__", "a.b", "a[]", "x" * 300)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Asked:
     """One call. `is_valid`: its arguments are as the schema says; `is_known`: it names no argument there is not."""
 
     arguments: Arguments
     is_valid: bool
     is_known: bool = True
+
+    def __repr__(self) -> str:
+        shown = f"{self.arguments} {'is' if self.is_valid else 'not'} valid"
+        return shown if len(shown) < 3_000 else f"{shown[:3_000]} … ({len(shown)} characters)"
 
 
 @st.composite
@@ -86,7 +90,9 @@ def calls(draw: st.DrawFn, operation: Operation, *, on_mcp: bool) -> Asked:
         arguments.pop(droppable[0], None)
     is_known = bool(fields) and draw(st.integers(0, 4)) > 0
     if not is_known:  # null, and a blank in a query string, is as good as left out
-        arguments[draw(st.sampled_from(_UNKNOWN))] = draw(_STRANGE.filter(lambda value: value is not None and value != ""))
+        arguments[draw(st.sampled_from(_UNKNOWN))] = draw(
+            _STRANGE.filter(lambda value: value is not None and value != "")
+        )
     return Asked(arguments, is_valid=False, is_known=is_known)
 
 
@@ -116,28 +122,26 @@ def _valid(name: str, field: Schema) -> st.SearchStrategy[Any]:
 
 
 def _valid_option(name: str, field: Schema) -> st.SearchStrategy[Any]:
-    if "enum" in field:
-        return st.sampled_from(field["enum"])
-    match field["type"]:
-        case "null":
-            return st.none()
-        case "boolean":
-            return st.booleans()
-        case "integer":
-            least, most = field.get("minimum", -3), field.get("maximum", 2**63 - 1)
-            few = st.integers(least, 12)
-            return st.one_of(few, few.map(float), few.map(str), st.integers(least, most))
-        case "object":
-            return st.dictionaries(st.sampled_from(CHANNELS), st.integers(0, 12), max_size=2)
-        case "string" if field.get("format") == "date-time":
+    match field:
+        case {"enum": several}:
+            return st.sampled_from(several)
+        case {"format": "date-time"}:
             return st.sampled_from(_TIMES)
-        case "string":
+        case {"type": "string"}:
             return _valid_text(name, field)
+        case {"type": "integer"}:
+            few = st.integers(least := field.get("minimum", -3), 12)
+            return st.one_of(few, few.map(float), few.map(str), st.integers(least, field.get("maximum", 2**63 - 1)))
+        case {"type": "object"}:
+            return st.dictionaries(st.sampled_from(CHANNELS), st.integers(0, 12), max_size=2)
+        case {"type": "boolean" | "null" as kind}:
+            return st.booleans() if kind == "boolean" else st.none()
     raise NotImplementedError(f"What is a valid {name}, of {field}? Say so here.")
 
 
 def _valid_text(name: str, field: Schema) -> st.SearchStrategy[str]:
-    found, never = re.compile(field.get("pattern", "")), re.compile(field.get("not", {}).get("pattern", r"(?!)"))
+    ends = field.get("pattern", "").replace("$", r"\Z")  # Python's `$` looks over a line break, JSON schema's does not
+    found, never = re.compile(ends), re.compile(field.get("not", {}).get("pattern", r"(?!)"))
 
     def fits(text: str) -> bool:
         return bool(found.search(text)) and not never.search(text) and text.lower() not in RESERVED_NAMES

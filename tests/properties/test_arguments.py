@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
-from hypothesis import given, note
+from hypothesis import given, note, reject
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -71,10 +72,13 @@ def test_any_arguments_get_a_result_or_a_coded_refusal(
 ) -> None:
     call = surface(name)
 
-    @tried(30)
+    @tried(20)
     @given(asked=calls(operation, on_mcp=call.is_mcp), key=st.integers(0, len(world.keys) - 1))
     def law(asked: Asked, key: int) -> None:
-        answer = call(world.keys[key], operation.name, **asked.arguments)
+        try:
+            answer = call(world.keys[key], operation.name, **asked.arguments)
+        except httpx2.InvalidURL:
+            reject()  # longer than the client can write
         note(f"key {key} got {str(answer)[:1_000]}")
         if isinstance(answer, Result):
             assert asked.is_known, "an argument that there is not was taken"
