@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ _KNOWN: Mapping[str, Sequence[str]] = {
     "key": KEYS,
     "query": ("plan", "POL-3", "日本", "%", "one two"),
     "idempotency_key": ("once", "twice"),
+    "content": ("the plan", "é🦊"),
 }
 """Names that the caller's workspace has, so that some calls meet what is there."""
 
@@ -53,6 +54,7 @@ _NUMBERS = (
     *(-1, 0, 1, 2, 201, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63) - 1, -(10**30)),
     *(0.5, -0.0, 1.0, 1e18, 1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"), FOREIGN.base + 1),
 )
+_UNSTORABLE = ("a\0b", "a\ud800")
 _ODD: Sequence[Any] = (None, True, False, [], {}, [None], [1, "a"], {"a": 1}, {"": None}, {"general": "x"}, [[[[]]]])
 _UNKNOWN = ("colour", "", " ", "workspace", "workspace_id", "principal", "self", "__class__", "a.b", "a[]", "x" * 300)
 
@@ -70,14 +72,30 @@ class Asked:
         return shown if len(shown) < 3_000 else f"{shown[:3_000]} … ({len(shown)} characters)"
 
 
-@st.composite
-def calls(draw: st.DrawFn, operation: Operation, *, on_mcp: bool) -> Asked:
-    """Draw a call: in half of them everything is right, in the others one to three things are wrong."""
+def extremes(operation: Operation, *, on_mcp: bool) -> Iterator[Asked]:
+    """Return a call for each number at a machine's edges, and for text that a database cannot store: chance is not
+    to be relied on for these."""
+    fields, needed = _fields(operation, on_mcp=on_mcp)
+    least = {name: _KNOWN.get(name, (0 if _is_time(fields[name]) else 1,))[0] for name in sorted(needed)}
+    for name, field in fields.items():
+        kinds = {option.get("type") for option in _options(field)}
+        for value in (*(_NUMBERS if "integer" in kinds else ()), *(_UNSTORABLE if "string" in kinds else ())):
+            yield Asked({**least, name: value}, is_valid=False)
+
+
+def _fields(operation: Operation, *, on_mcp: bool) -> tuple[Mapping[str, Schema], set[str]]:
+    """Return an operation's arguments, and which are always given."""
     own = None if on_mcp or operation.http is None else operation.http.params
     schema = (own or operation.params).model_json_schema()
     fields: Mapping[str, Schema] = schema.get("properties", {})
     needed = {operation.instance, *schema.get("required", ())}
-    needed = {name for name, field in fields.items() if name in needed or _is_time(field)}
+    return fields, {name for name, field in fields.items() if name in needed or _is_time(field)}
+
+
+@st.composite
+def calls(draw: st.DrawFn, operation: Operation, *, on_mcp: bool) -> Asked:
+    """Draw a call: in half of them everything is right, in the others one to three things are wrong."""
+    fields, needed = _fields(operation, on_mcp=on_mcp)
     arguments = {
         name: draw(_valid(name, field)) for name, field in fields.items() if name in needed or draw(st.booleans())
     }
@@ -153,9 +171,10 @@ def _valid_text(name: str, field: Schema) -> st.SearchStrategy[str]:
     return texts
 
 
+_BIG = st.sampled_from(_NUMBERS)
 _STRANGE = st.one_of(
     st.sampled_from(_TEXTS),
-    st.sampled_from(_NUMBERS),
+    _BIG,
     st.sampled_from(_ODD),
     st.text(st.characters(exclude_categories=()), max_size=30),
 )
@@ -163,7 +182,11 @@ _STRANGE = st.one_of(
 
 def _hostile(field: Schema) -> st.SearchStrategy[Any]:
     """Draw anything; where it says how long to wait, nothing that does."""
-    return _STRANGE.filter(_ends_soon) if _is_time(field) else _STRANGE
+    if _is_time(field):
+        return _STRANGE.filter(_ends_soon)
+    if any(option.get("type") == "integer" for option in _options(field)):
+        return st.one_of(_BIG, _BIG.map(str), _STRANGE)
+    return _STRANGE
 
 
 def _ends_soon(value: Any) -> bool:

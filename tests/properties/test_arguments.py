@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given, note, reject
+from hypothesis import example, given, note, reject
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from bus.operations import OPERATIONS, Operation
 from crosswire.lib.errors import CODES
 from tests.isolation.world import make_alice, rows_of
-from tests.properties.strategies import CHANNELS, FOREIGN, INSTANCES, KEYS, Asked, calls
+from tests.properties.strategies import CHANNELS, FOREIGN, INSTANCES, KEYS, Asked, calls, extremes
 from tests.support import laws
 from tests.support.cast import Caller, make_workspace
 from tests.support.messages import principal_of
@@ -72,7 +72,7 @@ def test_any_arguments_get_a_result_or_a_coded_refusal(
 ) -> None:
     call = surface(name)
 
-    @tried(20)
+    @tried(15 if operation.params.model_fields else 5)
     @given(asked=calls(operation, on_mcp=call.is_mcp), key=st.integers(0, len(world.keys) - 1))
     def law(asked: Asked, key: int) -> None:
         try:
@@ -90,6 +90,8 @@ def test_any_arguments_get_a_result_or_a_coded_refusal(
         if not operation.is_read:
             assert laws.broken(world.owner) == []
 
+    for asked in extremes(operation, on_mcp=call.is_mcp):
+        law = example(asked=asked, key=0)(law)
     law()
 
 

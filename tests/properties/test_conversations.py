@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.support import laws
 from tests.support.cast import make_workspace
@@ -69,6 +69,16 @@ class Conversation(RuleBasedStateMachine):
         return {number for number, said in self.said.items() if said.room == room and said.sender != name}
 
     # --- writing ------------------------------------------------------------------------------------------------
+
+    @initialize(senders=st.lists(names, min_size=4, max_size=8))
+    def begin(self, senders: list[str]) -> None:
+        for number, name in enumerate(senders):
+            self.send(SURFACES[number % len(SURFACES)], name, ROOMS[number % 3 % 2], "hello", None, key=number % 2 == 0)
+
+    @rule(senders=st.lists(names, min_size=2, max_size=4), room=rooms)
+    def talk(self, senders: list[str], room: str) -> None:
+        for name in senders:
+            self.send("lane", name, room, "and so on", None, key=False)
 
     @rule(surface=surfaces, name=names, room=rooms, content=texts, answers=st.none() | picks, key=st.booleans())
     def send(self, surface: SurfaceName, name: str, room: str, content: str, answers: int | None, *, key: bool) -> None:
@@ -207,14 +217,14 @@ class Conversation(RuleBasedStateMachine):
     def read_to_the_end(self, name: str, room: str) -> None:
         for _ in range(MOST_ROUNDS):
             before = self.followed[name, room]
-            self.follow("lane", name, room, limit=200)
+            self.follow("lane", name, room, limit=2)
             if self.followed[name, room] == before:
                 break
         assert self.follows[name, room] == self.others(name, room), f"{name} read on in #{room} and missed something"
 
     def empty_inbox(self, name: str) -> None:
         for _ in range(MOST_ROUNDS):
-            answer = self.do("lane", name, "inbox", instance_id=name, limit=200)
+            answer = self.do("lane", name, "inbox", instance_id=name, limit=3)
             if not self.take(name, answer):
                 break
         else:

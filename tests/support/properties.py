@@ -19,7 +19,7 @@ def tried(examples: int, *, steps: int = 0) -> settings:
     return settings(
         max_examples=examples * max(1, DEPTH),
         stateful_step_count=steps or 50,
-        phases=(Phase.generate,) if is_quick else (Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, Phase.generate, *(() if is_quick else (Phase.shrink,))),
         derandomize=not DEPTH,
         database=None,
         deadline=None,
