@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Literal, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
@@ -22,6 +22,7 @@ REST: tuple[SurfaceName, ...] = ("lane", "drf")
 MCP: tuple[SurfaceName, ...] = ("mcp-2026-07-28", "mcp-2025-11-25")
 CLIENT = {"name": "crosswire-tests", "version": "1"}
 _ANSWER_SECONDS = 60.0
+_JSON = {"Content-Type": "application/json"}
 
 
 class Result(dict[str, Any]):
@@ -150,7 +151,7 @@ class Surface:
             params["_meta"] = _envelope(version) | params.get("_meta", {})
             headers |= {"Mcp-Method": method} | _name_header(params)
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        response = self._http.post("/mcp", json=body, headers=headers | _key(caller))
+        response = self._http.post("/mcp", content=_body(body), headers=headers | _JSON | _key(caller))
         messages = _messages(response)
         answers = [message for message in messages if message.get("id") == body["id"]]
         others = [message for message in messages if "method" in message]
@@ -161,9 +162,10 @@ class Surface:
     def _rest(self, caller: Credential | None, name: str, arguments: Mapping[str, Any]) -> Result | Refusal:
         method, path, rest = rest_request(name, arguments)
         if method == "POST":
-            response = self._http.request(method, f"/api{path}", json=rest, headers=_key(caller))
+            response = self._http.post(f"/api{path}", content=_body(rest), headers=_JSON | _key(caller))
         else:
-            response = self._http.request(method, f"/api{path}", params=_query(rest), headers=_key(caller))
+            query = urlencode(_query(rest), errors="surrogatepass")
+            response = self._http.request(method, f"/api{path}{query and '?'}{query}", headers=_key(caller))
         body = _json(response)
         return Result(body, raw=body, response=response) if response.is_success else _http_refusal(body, response)
 
@@ -190,8 +192,13 @@ def rest_request(name: str, arguments: Mapping[str, Any]) -> tuple[str, str, dic
     segments = operation.http.path.split("/")
     for position, segment in enumerate(segments):
         if segment.startswith("{"):
-            segments[position] = quote(str(_taken(left, segment.strip("{}"), name)), safe="")
+            segments[position] = _segment(str(_taken(left, segment.strip("{}"), name)))
     return operation.http.method, "/".join(segments), left
+
+
+def _segment(value: str) -> str:
+    """Write a value into a path as it is: not even `..` may be taken for a way up."""
+    return value.replace(".", "%2E") if value in {".", ".."} else quote(value, safe="", errors="surrogatepass")
 
 
 def _taken(left: dict[str, Any], placeholder: str, name: str) -> Any:
@@ -201,6 +208,11 @@ def _taken(left: dict[str, Any], placeholder: str, name: str) -> Any:
     if placeholder not in left:
         raise LookupError(f"{name} needs {placeholder} in its path on REST.")
     return left.pop(placeholder)
+
+
+def _body(value: Mapping[str, Any]) -> bytes:
+    """Write JSON in ASCII: whatever Python can say goes out, lone surrogates and NaN too."""
+    return json.dumps(value).encode()
 
 
 def _query(parameters: Mapping[str, Any]) -> dict[str, str]:
