@@ -11,8 +11,8 @@ PYTEST := $(PYTHON_BIN) -m pytest -n $(WORKERS)
 COMPILE := uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --no-annotate pyproject.toml
 
 # What PostgreSQL and Redis could change; the rest is the same on either home and runs once.
-BOTH_HOMES := tests/accounts tests/bus tests/mcp tests/rest tests/isolation tests/concurrency \
-	tests/architecture/test_migrations.py tests/test_harness.py
+BOTH_HOMES := tests/accounts tests/bus tests/properties tests/isolation tests/concurrency tests/lib/test_rates.py \
+	tests/mcp/test_story.py tests/mcp/test_listen.py tests/stdio tests/architecture/test_migrations.py tests/test_harness.py
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test quick agents check format lock clean
