@@ -137,7 +137,10 @@ def authenticate(key: str, client: str = "") -> Principal:
 
 def missing_key() -> CrossWireError:
     """Return the refusal of a call without a key."""
-    refusal = CrossWireError("unauthorized", "A key is needed: send it as `Authorization: Bearer KEY`.")
+    refusal = CrossWireError(
+        "unauthorized",
+        "A key is needed: send it as `Authorization: Bearer KEY`, or as `?api_key=KEY` where no header can be sent.",
+    )
     refusal.challenge = 'Bearer realm="CrossWire"'
     return refusal
 

@@ -27,7 +27,9 @@ async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
         principal = principals.recall(key)
         if principal is None:
             principal = await executor.run(principals.authenticate, key, client)
-    except CrossWireError:
+    except CrossWireError as refusal:
+        if refusal.code == "unavailable":
+            raise
         await rates.acount_stranger(http.client_address(scope))
         raise
     logs.note_workspace(principal.workspace_id)

@@ -18,7 +18,8 @@ from threading import Lock
 
 from bus import hot
 from crosswire.lib import executor
-from crosswire.lib.database import DatabaseProblem
+from crosswire.lib.database import DatabaseProblem, Patience, patience
+from crosswire.lib.errors import CrossWireError
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +108,9 @@ async def distrust(call: Call) -> None:
 async def _distrust(handed: list[HandedTo]) -> None:
     """Make answers strict; a database that went away meanwhile must not break what was answered already."""
     try:
+        patience.set(Patience())  # whatever the request has used of its own
         await executor.run(_make_strict, handed)
-    except DatabaseProblem:
+    except (DatabaseProblem, CrossWireError):
         logger.exception("answer_not_made_strict")
 
 

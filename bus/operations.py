@@ -21,7 +21,7 @@ from accounts.principals import Principal
 from bus import calls, conversing, params, results, sending
 from bus.params import Params
 from bus.services import channels, identity, instances, messages, reading, search, shared
-from crosswire.lib import executor
+from crosswire.lib import executor, logs
 from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, invalid, unavailable
 
@@ -95,8 +95,11 @@ class Operation:
         return {name: getattr(valid, name) for name in type(valid).model_fields}
 
     def __call__(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool = True) -> Any:
-        """Run the operation in this thread and return plain data. Raises: CrossWireError."""
-        rates.count_operation(principal)
+        """Run the operation in this thread and return plain data; whoever calls has counted it.
+
+        Raises: CrossWireError.
+        """
+        logs.note_operation(self.name)
         valid = self.validate(arguments, on_rest=on_rest)
         self._note_instance(principal, valid)
         with _database_errors():
@@ -123,6 +126,7 @@ class Operation:
         """
         if is_counted:
             await rates.acount_operation(principal)
+        logs.note_operation(self.name)
         valid = self.validate(arguments, on_rest=on_rest)
         self._note_instance(principal, valid)
         with _database_errors():
@@ -171,6 +175,10 @@ def invalid_arguments(model: type[Params], problem: ValidationError, renamed: Ma
             message = cause.message
         elif error["type"] == "extra_forbidden":
             message = f'there is no argument "{where[:80]}"; arguments are {known}'
+        elif error["type"] in ("too_long", "string_too_long"):
+            message = f"{where} is longer than {error['ctx']['max_length']:,} characters"
+        elif error["type"] in ("too_short", "string_too_short"):
+            message = f"{where} is empty"
         elif error["type"] == "missing":
             message = f"{where} is missing"
         else:

@@ -208,7 +208,7 @@ class ReadMessages(CheckMessages):
 
 class WaitForReply(Params):
     """Wait until somebody else writes in the channel; answers at once if something is already there. Call it
-    again to keep listening; after_id may be left out."""
+    again with the last id you saw as after_id to keep listening."""
 
     channel: ChannelName = "general"
     after_id: AfterId | None = None

@@ -19,6 +19,7 @@ from bus import wakeups
 from bus.hot import Beat
 from bus.services import waits
 from crosswire.lib import executor, hub, watch
+from crosswire.lib.database import Patience, patience
 from crosswire.lib.errors import CrossWireError
 
 BEAT_SECONDS = 2.0
@@ -26,6 +27,8 @@ BEAT_SECONDS = 2.0
 CALM_BEAT_SECONDS = 10.0
 """How often where something does."""
 PROGRESS_SECONDS = 10.0
+CLOSING_SECONDS = 2.0
+"""How long a wait that is over waits for a busy database; its row ends by itself a little later."""
 PROCESS = secrets.token_hex(8)
 """Names this process in the rows of its waits."""
 
@@ -176,6 +179,7 @@ async def wait[T](
             while True:
                 waiter.woken.clear()
                 if waiter.why is None:
+                    patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
                     looking = asyncio.ensure_future(look(waiter))
                     if (answer := await asyncio.shield(looking)) is not None:
                         return answer, "message", loop.time() - began
@@ -191,7 +195,9 @@ async def _close(token: str, looking: asyncio.Future[Any] | None) -> None:
     if looking is not None:
         await asyncio.wait([looking])
         looking.exception()  # told to whoever is still there
-    await executor.run(waits.close, token)
+    patience.set(Patience(CLOSING_SECONDS))
+    with suppress(CrossWireError):
+        await executor.run(waits.close, token)
 
 
 async def _until_woken(waiter: Waiter, began: float, seconds: float, progress: Progress | None) -> str | None:

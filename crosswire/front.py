@@ -12,7 +12,7 @@ from django.conf import settings
 from crosswire import health
 from crosswire.lib import http, logs, metrics
 from crosswire.lib.database import Patience, patience
-from crosswire.lib.errors import CrossWireError
+from crosswire.lib.errors import CrossWireError, invalid
 
 logger = logging.getLogger("crosswire.access")
 
@@ -81,6 +81,8 @@ def _refusal(scope: http.Scope, origin: str) -> CrossWireError | None:
     """Return why a request goes no further: it is oversized, its Host is not ours, or a page that may not sent it."""
     if refusal := http.refuse_oversized(scope):
         return refusal
+    if not scope["path"].startswith("/"):
+        return invalid("The address must begin with a slash.")
     if scope["path"] != health.PATH and not http.is_allowed_host(http.header(scope, b"host")):
         return CrossWireError("bad_host", "This is not the host you named.")
     if origin and not http.is_allowed_origin(origin):
@@ -91,7 +93,7 @@ def _refusal(scope: http.Scope, origin: str) -> CrossWireError | None:
 def _account(scope: http.Scope, status: int, seconds: float) -> None:
     """Count a request, and write its line: never the query, in which a key may be."""
     path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode("ascii", "backslashreplace")
-    surface = path.split("/", 2)[1]
+    surface = path.lstrip("/").partition("/")[0]
     surface = surface if surface in ("api", "mcp", "health", "metrics", "static") else "pages"
     metrics.REQUESTS.labels(surface, status).inc()
     metrics.SECONDS.labels(surface).observe(seconds)

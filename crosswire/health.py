@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from django.conf import settings
 from django.db import connection
 
 from crosswire import __version__
-from crosswire.lib import executor, http, metrics
+from crosswire.lib import http, metrics
 from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, not_found, unavailable
 
@@ -21,7 +23,8 @@ _PATIENCE_SECONDS = 3.0
 async def answer(send: http.Send) -> None:
     """Answer 200 only when the database does, 503 otherwise."""
     try:
-        await asyncio.wait_for(executor.run(_ask_database), _PATIENCE_SECONDS)
+        asked = asyncio.get_running_loop().run_in_executor(_thread(), _ask_database)
+        await asyncio.wait_for(asked, _PATIENCE_SECONDS)
     except TimeoutError:
         await http.reply_refusal(send, unavailable("The database does not answer in time."))
     except CrossWireError as refusal:
@@ -39,10 +42,16 @@ async def answer_figures(scope: http.Scope, send: http.Send) -> None:
     elif not secrets.compare_digest(given.encode(), token.encode()):
         await http.reply_refusal(send, CrossWireError("unauthorized", "METRICS_TOKEN is needed, as a Bearer token."))
     else:
-        body = metrics.exposition()
+        body = await asyncio.to_thread(metrics.exposition)
         headers = [(b"content-type", metrics.CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, *http.SECURITY_HEADERS]})
         await send({"type": "http.response.body", "body": body})
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    """Return a thread of its own: that all others are busy says nothing of the database."""
+    return ThreadPoolExecutor(1, thread_name_prefix="crosswire-health")
 
 
 def _ask_database() -> None:
@@ -51,3 +60,5 @@ def _ask_database() -> None:
             cursor.execute("SELECT 1")
     except DatabaseProblem as problem:
         raise unavailable("The database does not answer.") from problem
+    finally:
+        connection.close()

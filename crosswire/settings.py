@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -38,7 +38,7 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 API_LANE = env.switch("API_LANE", default=True)
 
 # --- storage ----------------------------------------------------------------------------------------------------
-DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'crosswire.db'}"
+DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{quote(str(VAR_DIR / 'crosswire.db'))}"
 REDIS_URL = env.secret("REDIS_URL")
 EXECUTOR_THREADS = env.number("EXECUTOR_THREADS", 8)
 DB_POOL_SIZE = env.number("DB_POOL_SIZE", 12)

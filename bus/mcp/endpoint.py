@@ -22,14 +22,12 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from accounts import rates
 from accounts.principals import Principal
 from bus import callers, calls
+from bus.mcp import tools
 from bus.mcp.server import PRINCIPAL
 from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError, invalid
 
 PATH = "/mcp"
-COUNTED_AS_OPERATIONS = frozenset({"tools/call", "resources/read"})
-"""Methods that are an operation of the table; the rest is the protocol's own."""
-
 type _RequestKey = tuple[str, str]
 """Whose request, by credential, and the id its client gave it."""
 
@@ -100,7 +98,7 @@ class McpEndpoint:
             _require_post(scope)
             body = await _body(scope, receive)
             message = _message(body)
-            if message.get("method") not in COUNTED_AS_OPERATIONS:
+            if not _is_operation(message):
                 await rates.acount_protocol(principal)
         except CrossWireError as refusal:
             await http.reply_refusal(
@@ -155,10 +153,23 @@ class McpEndpoint:
             await http.unless_hung_up(work, exchange.after_body)
 
 
+def _is_operation(message: dict[str, Any]) -> bool:
+    """Return whether a message reaches an operation, which then counts itself; all else is the protocol's."""
+    params = message.get("params")
+    if not isinstance(params, dict):
+        return False
+    if message.get("method") == "resources/read":
+        return isinstance(params.get("uri"), str)
+    is_call = message.get("method") == "tools/call" and isinstance(params.get("arguments"), dict | None)
+    return is_call and params.get("name") in tools.TOOLS
+
+
 def _require_post(scope: http.Scope) -> None:
-    """Refuse what is no POST: stateless as we are, the SDK would hold a GET open for ever, silent."""
+    """Refuse what is no POST of JSON: stateless as we are, the SDK would hold a GET open for ever, silent."""
     if scope["method"] != "POST":
         raise CrossWireError("method_not_allowed", "This endpoint takes POST alone.")
+    if http.media_type(scope) != "application/json":
+        raise CrossWireError("unsupported_media_type", "Send application/json.")
 
 
 def _with_caller(scope: http.Scope, principal: Principal) -> http.Scope:

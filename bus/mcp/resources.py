@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from mcp import types
 from mcp.shared.exceptions import MCPError
 
+from accounts import rates
 from accounts.principals import Principal
 from bus.mcp import tools
 from bus.mcp.fence import inert
@@ -85,11 +86,15 @@ async def listed(principal: Principal) -> list[types.Resource]:
 
 async def read(principal: Principal, uri: str) -> types.ReadResourceResult:
     """Return a resource as text; nobody's cursor moves, for programs read these unasked. Raises: MCPError."""
+    try:
+        await rates.acount_operation(principal)
+    except CrossWireError as refusal:
+        raise MCPError(code=types.INTERNAL_ERROR, message=refusal.message, data=refusal.as_dict()) from refusal
     name, arguments = parse(uri)
     operation = OPERATIONS[name]
     onlooker = replace(principal, instance=None, is_read_only=True)
     try:
-        data = await operation.acall(onlooker, arguments, on_rest=False)
+        data = await operation.acall(onlooker, arguments, on_rest=False, is_counted=False)
     except CrossWireError as refusal:
         if refusal.code in ("not_found", "invalid_input"):
             raise unknown(uri) from refusal

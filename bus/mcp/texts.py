@@ -154,7 +154,10 @@ def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
 def _no_reply(channel: str, data: Data) -> str:
     waited = f"{data['waited_seconds']:g} s"
     if data["ended"] == "superseded":
-        return f"This wait in #{channel} was superseded by a newer one of the same instance; that one goes on."
+        return (
+            f"This wait in #{channel} was superseded by a newer one of the same instance. If that one is not yours, "
+            "another session has your name: register under a name of your own, then wait again."
+        )
     if data["ended"] == "restart":
         return f"The server is restarting: reconnect and go on. No new messages in #{channel} so far; nothing is lost."
     if data["ended"] == "unregistered":

@@ -51,10 +51,12 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 def index(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Make the index; what an interrupted attempt left is no good."""
     if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("SET lock_timeout = 0")  # CONCURRENTLY waits for every transaction that is older
         schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS message_without_words")
         schema_editor.execute("DROP INDEX CONCURRENTLY IF EXISTS message_words")
         schema_editor.execute(UNFILLED.format("CONCURRENTLY"))
         schema_editor.execute(POSTGRESQL)
+        schema_editor.execute("RESET lock_timeout")
         return
     with transaction.atomic(using=schema_editor.connection.alias):
         for statement in (UNFILLED.format(""), *SQLITE):

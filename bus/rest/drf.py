@@ -34,6 +34,7 @@ class OperationView(APIView):
         if request.auth is None:
             rates.count_stranger(http.client_address(request.scope))  # type: ignore[attr-defined]  # ASGI's, not WSGI's
             raise formats.refusal_of(request)
+        rates.count_operation(request.auth)  # type: ignore[arg-type]  # DRF types its own token here
 
     def run(self, request: Request, **in_path: str) -> Response:
         """Answer one call."""
@@ -74,7 +75,9 @@ def _described(method: str, operation: Operation) -> str:
 
 
 class RootView(APIView):
-    """Where to start browsing: the calls that need no argument, and every path there is."""
+    """Where to start browsing: the calls that need no argument, and every path there is. It asks for no key."""
+
+    authentication_classes = ()
 
     def get(self, request: Request) -> Response:
         """List the operations."""

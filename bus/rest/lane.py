@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts import rates
 from accounts.principals import Principal
 from bus import callers, calls
 from bus.operations import OPERATIONS, Http, Operation
@@ -79,6 +80,7 @@ async def serve(
 async def _answer(operation: Operation, in_path: dict[str, str], scope: http.Scope, receive: http.Receive) -> Any:
     principal, scope = await callers.identify(scope)
     assert operation.http is not None
+    await rates.acount_operation(principal)  # before anything is read that could be wrong
     if scope["method"] == "POST":
         source = http.json_object(await http.read_body(scope, receive, body_limit(operation)))
     else:
@@ -88,5 +90,5 @@ async def _answer(operation: Operation, in_path: dict[str, str], scope: http.Sco
 
 async def _run(operation: Operation, principal: Principal, given: dict[str, Any], receive: http.Receive) -> Any:
     """Run the operation; one that waits ends when its client hangs up."""
-    work = operation.acall(principal, given)
+    work = operation.acall(principal, given, is_counted=False)
     return await (http.unless_hung_up(work, receive) if given.get("wait") else work)

@@ -84,8 +84,10 @@ def send_many(drafts: Sequence[Draft]) -> list[Sent | CrossWireError]:
     """
     is_committing = False
     try:
+        # Before the lock: a long text takes milliseconds.
+        words = {id(each): fulltext.words_column(each.principal.workspace_id, each.content) for each in drafts}
         with writing():
-            batch = _Batch(drafts)
+            batch = _Batch(drafts, words)
             outcomes = [batch.decide(each) for each in drafts]
             batch.store()
             is_committing = True
@@ -134,6 +136,7 @@ class _Batch:
     """What is known and what has been decided while a batch holds the counters."""
 
     drafts: Sequence[Draft]
+    words: dict[int, str]
     counters: storing.Counted = field(init=False)
     plan: Plan = field(init=False)
     now: datetime = field(init=False)
@@ -151,8 +154,6 @@ class _Batch:
     def __post_init__(self) -> None:
         principal = self.drafts[0].principal
         self.workspace_id = principal.workspace_id
-        # Before the lock: a long text takes milliseconds.
-        self.words = {id(each): fulltext.words_column(self.workspace_id, each.content) for each in self.drafts}
         self.counters = storing.lock_counters(self.workspace_id)
         workspace = storing.workspace(self.workspace_id)
         self.suspended = workspace.suspended_at, workspace.suspended_reason

@@ -40,17 +40,19 @@ def search(
     """Return messages that match all of the query. Any text is a legal query.
 
     Words match the beginnings of words, whatever their case and accents, and are ranked among the newest 1,000 hits.
-    A query without words (crosswire.lib.words) is looked for as it stands, in the newest 5,000 messages.
+    A query without words (crosswire.lib.words) is looked for as it stands, in the newest 5,000 messages; if that finds
+    nothing, once more without quotes, brackets and `*`, which people and models put around words.
 
     Raises: CrossWireError `unavailable` when it takes too long.
     """
-    wanted = words.of_query(query)
     with fulltext.time_limit():
         scope = _scope(principal, channel, since, until)
         if scope is None:
             return {"messages": []}
         scope = scope._replace(sender=sender, message_type=message_type)
-        numbers, back = _by_words(scope, query, wanted) if wanted.words else _literally(scope, wanted.literals, limit)
+        numbers, back = _look(scope, query, limit)
+        if not numbers and (bare := words.without_wrappers(query)) not in ("", query):
+            numbers, back = _look(scope, bare, limit)
         rows = {row.number: row for row in access.messages(principal).filter(number__in=numbers[:limit])}
     shown = [reading.stored_item(rows[number]) for number in numbers[:limit] if number in rows]
     found: Found = {"messages": reading.fitting(shown)}
@@ -75,6 +77,11 @@ def _scope(principal: Principal, channel: str | None, since: datetime | None, un
             return None
         channel_id = row.pk
     return Scope(principal.workspace_id, first, last, channel_id)
+
+
+def _look(scope: Scope, query: str, limit: int) -> Matches:
+    wanted = words.of_query(query)
+    return _by_words(scope, query, wanted) if wanted.words else _literally(scope, wanted.literals, limit)
 
 
 def _by_words(scope: Scope, query: str, wanted: words.Query) -> Matches:

@@ -53,10 +53,13 @@ def writing() -> Iterator[None]:
         with _turn_on_sqlite(ours):
             yield
     else:
-        with ours.spending(), transaction.atomic():
+        with ExitStack() as turn:
+            with ours.spending():  # for a connection of the pool
+                turn.enter_context(transaction.atomic())
             if ours.left < PATIENCE_SECONDS - 0.1:
                 _wait_at_most(ours.left)
-            yield
+            with ours.spending():
+                yield
 
 
 @contextmanager

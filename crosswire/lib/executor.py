@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from crosswire.lib.database import DatabaseProblem, patience
+from crosswire.lib.database import PATIENCE_SECONDS, DatabaseProblem, patience
 from crosswire.lib.errors import unavailable
 
 _pool: ThreadPoolExecutor | None = None
@@ -47,9 +47,12 @@ def _job(began: float, work: Callable[..., Any], args: tuple[Any, ...], kwargs: 
         if ours.left <= 0:
             raise unavailable("The server is busy.")
     _drop_if_dead()
+    began = time.monotonic()
     try:
         return work(*args, **kwargs)
     except DatabaseProblem:
+        if ours is not None:  # whatever failed has waited: the rest of the request shall not wait as long again
+            ours.left = min(ours.left, PATIENCE_SECONDS - (time.monotonic() - began))
         connection.close()
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,10 @@ type App = Callable[[Scope, Receive, Send], Awaitable[None]]
 type HeaderList = list[tuple[bytes, bytes]]
 
 MOST_QUERY_FIELDS = 50
+MOST_STRUCTURE_BYTES = 10_000
+"""Of a JSON body beside its strings; no call needs a tenth of it."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_WITH_PORT = re.compile(r"([\d.]+):\d+|\[([\da-fA-F:.]+)\](?::\d+)?")
 SECURITY_HEADERS: HeaderList = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -61,7 +66,8 @@ def client_address(scope: Scope) -> str:
     """
     peer = scope.get("client")
     address = _ip(peer[0]) if peer else None
-    hops = [_ip(hop) for hop in header(scope, b"x-forwarded-for").split(",")]
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    hops = [_ip(hop) for hop in ",".join(lines).split(",")]  # a proxy may add a line of its own
     while hops and (address is None or any(address in network for network in settings.TRUSTED_PROXIES)):
         if not settings.TRUSTED_PROXIES or (hop := hops.pop()) is None:
             break
@@ -72,8 +78,11 @@ def client_address(scope: Scope) -> str:
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    text = text.strip()
+    if with_port := _WITH_PORT.fullmatch(text):
+        text = with_port[1] or with_port[2]
     try:
-        address = ipaddress.ip_address(text.strip())
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
@@ -192,21 +201,25 @@ async def _hung_up(receive: Receive) -> None:
 
 
 def load_json(body: bytes) -> Any:
-    """Return a JSON document. Raises: orjson.JSONDecodeError; CrossWireError `invalid_input` for too many levels."""
-    value = orjson.loads(body)
-    if body.count(b"[") + body.count(b"{") > settings.MAX_JSON_DEPTH and _is_deeper(value, settings.MAX_JSON_DEPTH):
+    """Return a JSON document. Raises: orjson.JSONDecodeError; CrossWireError `invalid_input` for too much structure,
+    which would cost far more than its bytes."""
+    if body.count(b"[") + body.count(b"{") > settings.MAX_JSON_DEPTH:
+        _refuse_structure(body)
+    return orjson.loads(body)
+
+
+def _refuse_structure(body: bytes) -> None:
+    """Raises: CrossWireError `invalid_input` when a document without its strings is much or deep."""
+    is_much = body.count(b'"') - body.count(b'\\"') > MOST_STRUCTURE_BYTES
+    structure = b"" if is_much else _STRING.sub(b"", body)
+    if is_much or len(structure) > MOST_STRUCTURE_BYTES:
+        raise invalid("The JSON holds too many values or is nested too deeply; long text goes into one string.")
+    depth = deepest = 0
+    for sign in structure:
+        depth += (sign in b"[{") - (sign in b"]}")
+        deepest = max(deepest, depth)
+    if deepest > settings.MAX_JSON_DEPTH:
         raise invalid(f"The JSON is nested more than {settings.MAX_JSON_DEPTH} levels deep.")
-    return value
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
-        inner = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def json_object(body: bytes) -> dict[str, Any]:

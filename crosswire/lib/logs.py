@@ -13,13 +13,21 @@ import structlog
 
 @dataclass(slots=True)
 class Request:
-    """A request as its log lines tell it. `id` is in its answer's `X-Request-ID`; `workspace` once it is known."""
+    """A request as its log lines tell it: `id`, which is in its answer's `X-Request-ID`, and once known the workspace's
+    id and the operation."""
 
     id: str
     workspace: int | None = None
+    operation: str = "-"
 
 
 current: ContextVar[Request | None] = ContextVar("request", default=None)
+
+
+def note_operation(name: str) -> None:
+    """Have the lines of the request under way tell what it asks for."""
+    if (request := current.get()) is not None:
+        request.operation = name
 
 
 def note_workspace(workspace_id: int) -> None:
@@ -29,8 +37,8 @@ def note_workspace(workspace_id: int) -> None:
 
 
 _SECRETS = re.compile(
-    r"(?P<kept>\bcw_[a-z2-7]{8})[a-z2-7]{8,}"
-    r"|(?P<name>\b(?:api_key|access_token)=)[^&\s\"']+"
+    r"(?P<kept>cw_[a-z2-7]{8})[a-z2-7]{8,}"
+    r"|(?P<name>(?:api_key|access_token)(?:=|%3D))[^&\s\"']+"
     r"|(?P<scheme>\bBearer\s+)(?!cw_)[\w.~+/=-]{16,}",
     re.IGNORECASE,
 )
@@ -53,7 +61,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         request = current.get()
-        record.request = f"[{request.id} w{request.workspace or '-'}] " if request else ""
+        known = f"[{request.id} w{request.workspace or '-'} {request.operation}] " if request else ""
+        record.request = known
         return without_secrets(super().format(record))
 
 
@@ -83,5 +92,5 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
 
 def _with_request(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     if request := current.get():
-        event.update(request_id=request.id, workspace=request.workspace)
+        event.update(request_id=request.id, workspace=request.workspace, operation=request.operation)
     return event

@@ -37,18 +37,19 @@ class Refusal(NamedTuple):
 # bucket without a call in it and the milliseconds until it has one.
 _SCRIPT = """
 local now = tonumber(ARGV[1])
-local left = {}
+local left, latest = {}, {}
 for i, key in ipairs(KEYS) do
   local size = tonumber(ARGV[i + 1])
   local kept = redis.call('HMGET', key, 'left', 'at')
   local at = tonumber(kept[2]) or now
+  latest[i] = math.max(now, at)
   left[i] = math.min(size, (tonumber(kept[1]) or size) + math.max(0, now - at) * size / 60000)
   if left[i] < 1 then
     return {i, math.ceil((1 - left[i]) * 60000 / size)}
   end
 end
 for i, key in ipairs(KEYS) do
-  redis.call('HSET', key, 'left', tostring(left[i] - 1), 'at', ARGV[1])
+  redis.call('HSET', key, 'left', tostring(left[i] - 1), 'at', string.format('%.0f', latest[i]))
   redis.call('PEXPIRE', key, 61000)
 end
 return {0, 0}
@@ -112,16 +113,16 @@ class _Local:
         """As `take`."""
         now = milliseconds_now()
         with self._lock:
-            left = []
+            left: list[tuple[float, int]] = []
             for bucket in buckets:
                 kept, at = self._left.get(bucket.name, (float(bucket.per_minute), now))
                 filled = min(bucket.per_minute, kept + max(0, now - at) * bucket.per_minute / 60_000)
                 if filled < 1:
                     seconds = (1 - filled) * 60 / bucket.per_minute
                     return Refusal(bucket, max(1, math.ceil(seconds)))
-                left.append(filled - 1)
+                left.append((filled - 1, max(now, at)))
             for bucket, rest in zip(buckets, left, strict=True):
-                self._left[bucket.name] = (rest, now)
+                self._left[bucket.name] = rest
                 self._left.move_to_end(bucket.name)
             while len(self._left) > REMEMBERED_MOST:
                 self._left.popitem(last=False)

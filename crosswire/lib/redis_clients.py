@@ -25,6 +25,13 @@ PAUSE_SECONDS = 1.0
 AWAY = (RedisError, OSError, TimeoutError)
 """What an absent or failing Redis raises."""
 
+# `timeout` is for a turn at one of the connections: many calls at once are no reason to take Redis for away.
+_OPTIONS: dict[str, Any] = {
+    "max_connections": 50,
+    "timeout": 10 * PATIENCE_SECONDS,
+    "socket_timeout": PATIENCE_SECONDS,
+    "socket_connect_timeout": PATIENCE_SECONDS,
+}
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 _away_until = 0.0
 
@@ -32,9 +39,7 @@ _away_until = 0.0
 @cache
 def client() -> redis.Redis:
     """Return this process's client for threads."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
-    )
+    return redis.Redis(connection_pool=redis.BlockingConnectionPool.from_url(settings.REDIS_URL, **_OPTIONS))
 
 
 def async_client() -> redis.asyncio.Redis:
@@ -42,9 +47,8 @@ def async_client() -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     known = _of_loops.get(loop)
     if known is None:
-        known = _of_loops[loop] = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
-        )
+        pool = redis.asyncio.BlockingConnectionPool.from_url(settings.REDIS_URL, **_OPTIONS)
+        known = _of_loops[loop] = redis.asyncio.Redis.from_pool(pool)
     return known
 
 
@@ -62,7 +66,7 @@ def async_script(text: str) -> Any:
 async def close() -> None:
     """Close the connections of the running event loop and of the threads; later calls open new ones."""
     if (known := _of_loops.pop(asyncio.get_running_loop(), None)) is not None:
-        await known.aclose()
+        await known.aclose(close_connection_pool=True)
     if client.cache_info().currsize:
         client().close()
     client.cache_clear()
@@ -77,5 +81,7 @@ def is_worth_asking() -> bool:
 def note_away(problem: BaseException) -> None:
     """Remember that Redis failed, and say so."""
     global _away_until  # noqa: PLW0603 - one Redis a process
+    if not is_worth_asking():
+        return  # said already
     _away_until = time.monotonic() + PAUSE_SECONDS
     logger.warning("redis_away: %s", type(problem).__name__)

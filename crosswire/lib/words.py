@@ -26,6 +26,12 @@ _RUN = re.compile(r"(?:[^\W_]|[\u0900-\u0dff])+")
 _ASCII_RUN = re.compile(r"[a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SENTENCE = ".,;:!?"
+_WRAPPERS = str.maketrans(dict.fromkeys("\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb()[]{}<>*", " "))
+
+
+_MARKS_AT_ONCE = 8
+_MARK = f"[{''.join(mark for mark in map(chr, range(0x300, 0x20000)) if unicodedata.combining(mark))}]"
+_MARKS = re.compile(f"({_MARK}{{{_MARKS_AT_ONCE}}}){_MARK}+")
 
 
 class Query(NamedTuple):
@@ -40,12 +46,23 @@ def folded(text: str) -> str:
     """Return the text without case and accents."""
     if text.isascii():
         return text.lower()
+    text = _bounded(text)
     return _ACCENTS.sub("", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
 
 
 def literal(text: str) -> str:
     """Return the text without case alone: what a literal search compares."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", _bounded(text).casefold())
+
+
+def _bounded(text: str) -> str:
+    """Return the text with few marks on a letter: to normalise puts them in order, at a cost that is quadratic."""
+    return _MARKS.sub(r"\1", text)
+
+
+def without_wrappers(query: str) -> str:
+    """Return a query without quotes, brackets and `*`, which people and models put around words."""
+    return query.translate(_WRAPPERS).strip()
 
 
 def of_text(text: str) -> list[str]:

@@ -84,7 +84,7 @@ FOUND: list[tuple[str, set[int]]] = [
     ("content: near", {14}),
     ("-staging", set()),
     ("deploy -staging", {1}),
-    ('"deploy the"', set()),
+    ('"deploy the"', {1, 2}),
     ("भाषा", {15}),
     ("🚀", {16}),
     ("launch 🚀", {16}),
@@ -114,7 +114,9 @@ def test_any_text_is_a_query_and_what_is_found_literally_is_there(library: Calle
     wanted = words.of_query(query)
     answer = search.search(principal_of(library), query=query, limit=100)
     for message in answer["messages"]:
-        assert all(each in words.literal(message["content"]) for each in wanted.literals)
+        text = words.literal(message["content"])
+        bare = words.of_query(words.without_wrappers(query) or query)
+        assert all(each in text for each in wanted.literals) or all(each in text for each in bare.literals)
         indexed = words.of_text(message["content"])
         assert all(any(each.startswith(word) for each in indexed) for word in wanted.words)
 

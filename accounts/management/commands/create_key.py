@@ -29,10 +29,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Find the workspace, make the key."""
         wanted = options["workspace"]
-        found = list(Workspace.objects.filter(slug=wanted) or Workspace.objects.filter(name=wanted)[:2])
-        if len(found) != 1:
-            why = "There is no workspace" if not found else "There are several workspaces; use the slug instead of"
-            raise CommandError(f'{why} "{wanted}".')
+        found = list(Workspace.objects.filter(slug=wanted) or Workspace.objects.filter(name=wanted).order_by("pk")[:20])
+        if not found:
+            raise CommandError(f'There is no workspace "{wanted}".')
+        if len(found) > 1:
+            slugs = ", ".join(each.slug for each in found)
+            raise CommandError(f'Several workspaces are named "{wanted}": name one by its slug ({slugs}).')
         try:
             _, text = services.create_key(
                 found[0], options["name"], instance_id=options["instance"], is_read_only=options["read_only"]

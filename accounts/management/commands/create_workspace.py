@@ -38,4 +38,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"workspace": workspace.name, "api_key": text}))
         else:
-            self.stdout.write(f"Workspace {workspace.name} on plan {workspace.plan}. API key, shown this once:\n{text}")
+            self.stdout.write(
+                f"Workspace {workspace.name} ({workspace.slug}) on plan {workspace.plan}. "
+                f"API key, shown this once:\n{text}"
+            )
