@@ -201,8 +201,8 @@ MAX_HEADER_BYTES = 32_000
 MAX_JSON_DEPTH = 64
 MAX_BODY_BYTES = 1_000_000
 MAX_SHARED_DATA_BYTES = 10_000_000
-# JSON may escape what UTF-8 writes shorter, so the body that shares an item can be longer than the item.
-MAX_SHARED_DATA_BODY_BYTES = 2 * MAX_SHARED_DATA_BYTES + MAX_BODY_BYTES
+# JSON may escape what UTF-8 writes shorter: `é` has two bytes, `\\u00e9` six.
+MAX_SHARED_DATA_BODY_BYTES = 3 * MAX_SHARED_DATA_BYTES + MAX_BODY_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_SHARED_DATA_BODY_BYTES
 
 # --- jobs -------------------------------------------------------------------------------------------------------

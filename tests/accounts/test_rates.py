@@ -163,3 +163,38 @@ def test_an_address_without_a_working_key_is_held_and_others_are_not(
         assert int(refused.headers["retry-after"]) >= 1
         assert knock("198.51.100.1", wrong).status_code == 401
         assert knock(f"{address}::1", ann.headers).status_code not in (401, 429), "a working key passes"
+
+
+BAD: list[tuple[str, str, bytes]] = [
+    ("POST", "/api/messages", b"{bad"),
+    ("GET", "/api/whoami?a=%ff", b""),
+    ("PUT", "/api/messages", b"{}"),
+]
+
+
+@pytest.mark.parametrize("name", ["lane", "drf"])
+@pytest.mark.parametrize(("method", "path", "body"), BAD)
+def test_calls_that_are_refused_count_too(
+    surface: Callable[[SurfaceName], Surface], name: SurfaceName, method: str, path: str, body: bytes, ann: Caller
+) -> None:
+    headers = ann.headers | {"Content-Type": "application/json"}
+    with httpx2.Client(base_url=surface(name).url, headers=headers, trust_env=False) as client:
+        statuses = [client.request(method, path, content=body).status_code for _ in range(KEY + 1)]
+    assert 429 not in statuses[:-1]
+    assert statuses[-1] == 429
+
+
+@pytest.mark.parametrize("call", ["mcp-2026-07-28", "mcp-2025-11-25"], indirect=True)
+def test_tools_and_resources_that_are_not_there_count_too(
+    call: Surface, ann: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "PROTOCOL_CALLS", 5)
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "nothing", "arguments": {}}}
+    headers = ann.headers | {"Accept": "application/json, text/event-stream"}
+    statuses = [
+        httpx2.post(f"{call.url}/mcp", json=body, headers=headers, trust_env=False).status_code for _ in range(6)
+    ]
+    assert statuses[-1] == 429
+    for _ in range(KEY):
+        call.request(ann, "resources/read", {"uri": "crosswire://nowhere"})
+    call.refused(ann, "list_channels", "rate_limited")

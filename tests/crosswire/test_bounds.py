@@ -111,3 +111,17 @@ def test_what_is_no_http_at_all_ends_without_a_trace_of_us(url: str) -> None:
         answer = connection.recv(4_096)
     assert b"Traceback" not in answer
     assert httpx2.get(f"{url}/health", trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/api/messages", "/api/data"])
+def test_json_with_a_million_values(url: str, path: str, alice: Caller) -> None:
+    body = b'{"sender":"a","content":[' + b"{}," * 300_000 + b"1]}"
+    response = httpx2.post(f"{url}{path}", content=body, headers=alice.headers | STREAMS, trust_env=False)
+    assert "too many values" in str(refused(response, 400, "invalid_input")["error"])
+
+
+def test_an_address_that_is_a_star(url: str) -> None:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 400")

@@ -35,6 +35,8 @@ KEY = "cw_abcdefghijklmnopqrstuvwxyz234567"
         (f"{KEY} and {KEY}", "cw_abcdefgh… and cw_abcdefgh…"),
         ("cw_abcdefgh is what a list shows", "cw_abcdefgh is what a list shows"),
         ("the bearer of news", "the bearer of news"),
+        (f"/mcp%3Fapi_key%3D{KEY} /x%2F{KEY}", "/mcp%3Fapi_key%3D… /x%2Fcw_abcdefgh…"),
+        (f"body was\\n{KEY}", "body was\\ncw_abcdefgh…"),
         ("nothing", "nothing"),
     ],
 )

@@ -67,6 +67,24 @@ def test_a_clock_that_stands_behind_fills_nothing(take: Take, clock: Clock) -> N
     assert take([small]) is not None
 
 
+def test_clocks_that_differ_between_machines_fill_nothing(take: Take, clock: Clock) -> None:
+    small = bucket(10)
+    taken = 0
+    for turn in range(60):
+        clock.forward(seconds=5 if turn % 2 else -5)
+        taken += take([small]) is None
+    assert taken <= 12
+
+
+async def test_many_callers_at_once_do_not_take_redis_for_away() -> None:
+    small = bucket(20)
+    try:
+        answers = await asyncio.gather(*(rates.atake([small]) for _ in range(300)))
+    finally:
+        await redis_clients.close()
+    assert answers.count(None) <= 22  # it fills while they ask
+
+
 def test_parallel_callers_get_exactly_what_is_in_it() -> None:
     shared = bucket(50)
     with ThreadPoolExecutor(16) as threads:

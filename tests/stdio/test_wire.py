@@ -19,7 +19,7 @@ REFUSED: list[tuple[bytes, int | None, int]] = [
     (b"this is no JSON", None, -32700),
     (b'{"jsonrpc":"2.0","id":77', None, -32700),
     (b"\xff\xfe\x00", None, -32700),
-    (b"[" * 100_000, None, -32700),
+    (b"[" * 100_000, None, -32600),  # nested too deeply to be looked at
     (b'"text"', None, -32600),
     (b"[]", None, -32600),
     (b'{"id":77,"method":"ping"}', 77, -32600),

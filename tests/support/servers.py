@@ -28,6 +28,8 @@ type Program = Literal["uvicorn", "daphne"]
 APPLICATION = "crosswire.asgi:application"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+KEEP_ALIVE = ("--timeout-keep-alive", "75")
+"""As the Procfile says: a server that closes what its client is about to use breaks a call now and then."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,14 @@ def thread_server(app: Any) -> Iterator[ThreadServer]:
     """Serve an ASGI app on a free loopback port, with an event loop and lifespan of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     port = listener.getsockname()[1]
-    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=int(KEEP_ALIVE[1]),
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name=f"server-{port}", daemon=True)
     thread.start()
@@ -152,7 +161,7 @@ class ServerProcess:
 def _options(program: Program, port: int) -> list[str]:
     if program == "daphne":
         return ["-b", "127.0.0.1", "-p", str(port)]
-    return ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "5"]
+    return ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "5", *KEEP_ALIVE]
 
 
 def manage(home: Home, *arguments: str, within_seconds: float = 60) -> str:
