@@ -84,7 +84,12 @@ def _after_wait(data: Data, last: int | None) -> str:
 
 def _keep_listening(data: Data) -> str:
     """Return how to go on after a wait that ended without a message; "" where another wait goes on already."""
-    if data["ended"] in ("superseded", "unregistered"):
+    if data["ended"] == "superseded":
+        return (
+            "If the newer wait is not yours, another session has your name: register under a name of your own, "
+            "then wait again."
+        )
+    if data["ended"] == "unregistered":
         return ""
     name = quoted(data["instance_id"])
     call = f'wait_for_reply(channel="{data["channel"]}", instance_id={name}, after_id={data["resume_after_id"]})'
@@ -154,10 +159,7 @@ def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
 def _no_reply(channel: str, data: Data) -> str:
     waited = f"{data['waited_seconds']:g} s"
     if data["ended"] == "superseded":
-        return (
-            f"This wait in #{channel} was superseded by a newer one of the same instance. If that one is not yours, "
-            "another session has your name: register under a name of your own, then wait again."
-        )
+        return f"This wait in #{channel} was superseded by a newer one of the same instance."
     if data["ended"] == "restart":
         return f"The server is restarting: reconnect and go on. No new messages in #{channel} so far; nothing is lost."
     if data["ended"] == "unregistered":

@@ -84,6 +84,7 @@ def test_a_newer_wait_supersedes_the_older_one_and_is_not_fought(call: Surface, 
     assert isinstance(ended, Result)
     assert ended["ended"] == "superseded"
     assert "superseded" in (ended.text or "")
+    assert "another session has your name" in ended["next"]
     assert "TO KEEP LISTENING" not in (ended.text or "")
     assert "TO KEEP LISTENING" in (newer.text or "")
 
