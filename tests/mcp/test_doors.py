@@ -184,7 +184,7 @@ def test_the_preflight_of_a_foreign_page_allows_nothing(lane_url: str) -> None:
 
 @pytest.mark.parametrize("version", ERAS)
 @pytest.mark.parametrize(
-    ("tool", "size"), [("send_message", 1_100_000), ("share_data", 21_100_000)], ids=["a message", "an item"]
+    ("tool", "size"), [("send_message", 1_100_000), ("share_data", 31_100_000)], ids=["a message", "an item"]
 )
 def test_a_body_that_is_too_large_is_refused_whole(
     lane_url: str, alice: Caller, version: str, tool: str, size: int
