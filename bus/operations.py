@@ -99,9 +99,7 @@ class Operation:
 
         Raises: CrossWireError.
         """
-        logs.note_operation(self.name)
-        valid = self.validate(arguments, on_rest=on_rest)
-        self._note_instance(principal, valid)
+        valid = self._begin(principal, arguments, on_rest=on_rest)
         with _database_errors():
             if self.waits is not None and (self.service is None or valid.get("wait")):
                 if not connection.in_atomic_block:
@@ -126,9 +124,7 @@ class Operation:
         """
         if is_counted:
             await rates.acount_operation(principal)
-        logs.note_operation(self.name)
-        valid = self.validate(arguments, on_rest=on_rest)
-        self._note_instance(principal, valid)
+        valid = self._begin(principal, arguments, on_rest=on_rest)
         with _database_errors():
             if self.waits is not None:
                 extra = {"progress": progress} if self.waits is not sending.send else {}
@@ -144,10 +140,14 @@ class Operation:
             instances.sign_of_life(principal)
         return answer
 
-    def _note_instance(self, principal: Principal, valid: Mapping[str, Any]) -> None:
+    def _begin(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool) -> dict[str, Any]:
+        """Return the valid arguments; note what is called, and by which instance. Raises: as `validate`."""
+        logs.note_operation(self.name)
+        valid = self.validate(arguments, on_rest=on_rest)
         name = principal.instance or (valid.get(self.instance) if self.instance else None)
         if name:
             calls.names(principal.workspace_id, name)
+        return valid
 
     def result_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the result."""

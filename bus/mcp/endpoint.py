@@ -189,8 +189,7 @@ async def _body(scope: http.Scope, receive: http.Receive) -> bytes:
     if body.lstrip().startswith(b"["):  # the SDK would refuse it too, repeating the whole batch
         raise invalid("Batches are not taken: post one JSON-RPC message at a time.")
     if len(body) > settings.MAX_BODY_BYTES and b'"share_data"' not in body:
-        most = settings.MAX_BODY_BYTES
-        raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
+        raise http.too_large(settings.MAX_BODY_BYTES)
     return body
 
 

@@ -87,13 +87,10 @@ async def listed(principal: Principal) -> list[types.Resource]:
 async def read(principal: Principal, uri: str) -> types.ReadResourceResult:
     """Return a resource as text; nobody's cursor moves, for programs read these unasked. Raises: MCPError."""
     try:
-        await rates.acount_operation(principal)
-    except CrossWireError as refusal:
-        raise MCPError(code=types.INTERNAL_ERROR, message=refusal.message, data=refusal.as_dict()) from refusal
-    name, arguments = parse(uri)
-    operation = OPERATIONS[name]
-    onlooker = replace(principal, instance=None, is_read_only=True)
-    try:
+        await rates.acount_operation(principal)  # one that is not there counts too
+        name, arguments = parse(uri)
+        operation = OPERATIONS[name]
+        onlooker = replace(principal, instance=None, is_read_only=True)
         data = await operation.acall(onlooker, arguments, on_rest=False, is_counted=False)
     except CrossWireError as refusal:
         if refusal.code in ("not_found", "invalid_input"):

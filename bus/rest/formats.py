@@ -34,7 +34,7 @@ class OrjsonParser(parsers.BaseParser):
         most = lane.body_limit(operation) if operation else settings.MAX_BODY_BYTES
         body = stream.read(most + 1)
         if len(body) > most:
-            raise CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
+            raise http.too_large(most)
         return http.json_object(body)
 
 

@@ -146,7 +146,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     """
     announced = header(scope, b"content-length")
     if announced.isdecimal() and int(announced) > most:
-        raise _too_large(most)
+        raise too_large(most)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -156,13 +156,14 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > most:
-            raise _too_large(most)
+            raise too_large(most)
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
 
 
-def _too_large(most: int) -> CrossWireError:
+def too_large(most: int) -> CrossWireError:
+    """Return the refusal for a body of more than so many bytes."""
     return CrossWireError("too_large", f"The body is larger than {most:,} bytes.", limit=most)
 
 
