@@ -52,12 +52,14 @@ PLANS: dict[str, Plan] = {
 OVERRIDABLE = frozenset(
     {"messages", "instances", "channels", "data_bytes", "retention_days", "calls", "waits", "live_keys"}
 )
+BOUNDED = frozenset({"live_keys"})
+"""Figures that always have a bound."""
 assert {field.name for field in fields(Plan)} >= OVERRIDABLE
 
 
-def upgrade_url() -> str:
-    """Return where a person changes the plan."""
-    return f"{settings.PUBLIC_URL}/pricing"
+def upgrade_url(workspace: str = "") -> str:
+    """Return where a person changes the plan of a workspace, named by its slug; else of the one they saw last."""
+    return f"{settings.PUBLIC_URL}/w/{workspace}/billing" if workspace else f"{settings.PUBLIC_URL}/billing"
 
 
 def plan_in_force(name: str, overrides: Mapping[str, Any] | None = None) -> Plan:

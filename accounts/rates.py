@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from accounts.plans import upgrade_url
+from accounts import refusals
 from accounts.principals import Principal
 from crosswire.lib import rates
 from crosswire.lib.env import is_loopback
@@ -42,7 +42,10 @@ async def acount_protocol(principal: Principal) -> None:
             "rate_limited",
             f"A key may make {PROTOCOL_CALLS:,} protocol calls a minute; try again in {refusal.retry_after} s.",
             retry_after=refusal.retry_after,
+            plan=principal.plan.name,
             limit=PROTOCOL_CALLS,
+            used=PROTOCOL_CALLS,
+            resets_at=refusals.resets_at(refusal.retry_after),
         )
 
 
@@ -71,15 +74,13 @@ def _refuse(refusal: rates.Refusal | None, principal: Principal) -> None:
         return
     plan, limit = principal.plan, refusal.bucket.per_minute
     whose = "a workspace" if limit == plan.calls else "one key"
-    raise CrossWireError(
-        "rate_limited",
-        f"Plan {plan.title} has {limit} calls a minute for {whose}; try again in {refusal.retry_after} s. "
-        f"To hear of messages, wait (wait_for_reply, or wait=) instead of asking again and again. "
-        f"Upgrade at {upgrade_url()}.",
-        retry_after=refusal.retry_after,
-        plan=plan.name,
+    raise refusals.rate_limited(
+        plan,
+        f"Plan {plan.title} has {limit:,} calls a minute for {whose}; try again in {refusal.retry_after} s. "
+        f"To hear of messages, wait (wait_for_reply, or wait=) instead of asking again and again.",
+        principal.workspace_slug,
         limit=limit,
-        upgrade_url=upgrade_url(),
+        retry_after=refusal.retry_after,
     )
 
 
@@ -99,4 +100,6 @@ def _refuse_stranger(refusal: rates.Refusal | None) -> None:
             f"Too many calls without a working key from this address; try again in {refusal.retry_after} s.",
             retry_after=refusal.retry_after,
             limit=STRANGERS_CALLS,
+            used=STRANGERS_CALLS,
+            resets_at=refusals.resets_at(refusal.retry_after),
         )

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from django.db.models import F, QuerySet
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db.models import F, Q, QuerySet
 
 from accounts.principals import Principal
 from bus import presence, retention
-from bus.models import Channel, Counters, Instance, Message, SharedItem, Wait
+from bus.models import (
+    Channel,
+    ChannelSender,
+    ChannelSubscription,
+    Counters,
+    Cursor,
+    Instance,
+    Message,
+    SharedItem,
+    Wait,
+)
 from crosswire.lib import clock
 from crosswire.lib.errors import not_found
 
@@ -21,11 +34,25 @@ def last_number(principal: Principal) -> int:
     return Counters.objects.values_list("last_number", flat=True).get(workspace=principal.workspace_id)
 
 
+_LATEST_FIRST = (F("last_message_at").desc(nulls_last=True), "-last_number", "name")
+
+
 def channels(principal: Principal) -> QuerySet[Channel]:
     """Return the caller's channels that are not archived, latest activity first, then by name."""
-    return Channel.objects.filter(workspace=principal.workspace_id, archived_at=None).order_by(
-        F("last_message_at").desc(nulls_last=True), "name"
-    )
+    return Channel.objects.filter(workspace=principal.workspace_id, archived_at=None).order_by(*_LATEST_FIRST)
+
+
+def archived_channels(principal: Principal) -> QuerySet[Channel]:
+    """Return the caller's archived channels, latest activity first, then by name."""
+    own = Channel.objects.filter(workspace=principal.workspace_id).exclude(archived_at=None)
+    return own.order_by(*_LATEST_FIRST)
+
+
+def get_channel(principal: Principal, name: str) -> Channel:
+    """Return one of the caller's channels, archived ones too. Raises: CrossWireError `not_found`."""
+    if (found := find_channel(principal, name)) is None:
+        raise not_found(f"There is no channel #{name} here.")
+    return found
 
 
 def find_channel(principal: Principal, name: str) -> Channel | None:
@@ -39,17 +66,35 @@ def messages(principal: Principal) -> QuerySet[Message]:
     return live.select_related("channel").defer("words")
 
 
-def get_message(principal: Principal, number: int) -> Message:
-    """Return one of the caller's messages. Raises: CrossWireError `not_found`."""
-    found = messages(principal).filter(number=number).first()
+def get_message(principal: Principal, number: int, channel: str | None = None) -> Message:
+    """Return one of the caller's messages, in a channel if one is named. Raises: CrossWireError `not_found`."""
+    live = messages(principal).filter(number=number)
+    found = live.filter(channel__name=channel).first() if channel else live.first()
     if found is None:
-        raise not_found(f"There is no message #{number} here.")
+        where = f" in #{channel}" if channel else ""
+        raise not_found(f"There is no message #{number}{where} here.")
     return found
+
+
+def lock_instance(principal: Principal, pk: int) -> None:
+    """Have one transaction at a time decide about an instance's tasks; answers to it are stored meanwhile."""
+    Instance.objects.select_for_update(no_key=True).get(workspace=principal.workspace_id, pk=pk)
 
 
 def instances(principal: Principal) -> QuerySet[Instance]:
     """Return the caller's instances, last seen first."""
     return Instance.objects.filter(workspace=principal.workspace_id).order_by("-last_seen_at", "name")
+
+
+def registered(principal: Principal, names: Collection[str]) -> set[str]:
+    """Return which of these names are instances of the caller's workspace."""
+    return set(instances(principal).filter(name__in=names).values_list("name", flat=True))
+
+
+def subscriptions(principal: Principal, instance: str) -> QuerySet[ChannelSubscription]:
+    """Return what one of the caller's instances is subscribed to, by channel."""
+    own = ChannelSubscription.objects.filter(workspace=principal.workspace_id, instance__name=instance)
+    return own.order_by("channel__name")
 
 
 def shared_items(principal: Principal) -> QuerySet[SharedItem]:
@@ -64,9 +109,32 @@ def expired_shared_items(principal: Principal) -> QuerySet[SharedItem]:
     return SharedItem.objects.filter(workspace=principal.workspace_id, created_at__lt=retention.cutoff(principal))
 
 
-def open_waits(principal: Principal) -> QuerySet[Wait]:
-    """Return the caller's waits that are under way; a dead process's are not."""
-    now = clock.now()
-    return Wait.objects.filter(
-        workspace=principal.workspace_id, ended_at=None, until__gt=now, seen_at__gt=now - presence.WAIT_ALIVE
+def traces(principal: Principal, channels: Collection[str], since: datetime, most: int) -> set[tuple[str, str]]:
+    """Return (channel, name) of who wrote or read in the caller's channels since then; at most so many of each."""
+    wrote = ChannelSender.objects.filter(
+        workspace=principal.workspace_id, channel__name__in=channels, last_at__gt=since
     )
+    read = Cursor.objects.filter(workspace=principal.workspace_id, channel__name__in=channels, updated_at__gt=since)
+    return {
+        *wrote.values_list("channel__name", "sender")[:most],
+        *read.values_list("channel__name", "instance__name")[:most],
+    }
+
+
+def open_waits(principal: Principal) -> QuerySet[Wait]:
+    """Return the caller's waits that are under way; a dead process's are not, nor is a task nobody asks for."""
+    since, polled_since = presence.alive_since(clock.now())
+    is_alive = Q(seen_at__gt=since) | Q(kind=Wait.Kind.TASK, seen_at__gt=polled_since)
+    return unended_waits(principal).filter(is_alive)
+
+
+def unended_waits(principal: Principal) -> QuerySet[Wait]:
+    """Return the caller's waits that nothing has ended, whether or not anybody listens."""
+    return Wait.objects.filter(workspace=principal.workspace_id, ended_at=None, until__gt=clock.now())
+
+
+def tasks(principal: Principal) -> QuerySet[Wait]:
+    """Return the tasks of the caller's own credential; anybody else's look like none."""
+    return Wait.objects.filter(
+        workspace=principal.workspace_id, credential=principal.credential, kind=Wait.Kind.TASK
+    ).select_related("instance")

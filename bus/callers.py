@@ -26,7 +26,7 @@ async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
             raise principals.missing_key()
         principal = principals.recall(key)
         if principal is None:
-            principal = await executor.run(principals.authenticate, key, client)
+            principal = await executor.run(principals.authenticate, key)
     except CrossWireError as refusal:
         if refusal.code == "unavailable":
             raise

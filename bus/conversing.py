@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 from accounts import principals
 from accounts.principals import Principal
 from bus import clients, waiting
 from bus.models import Wait
 from bus.results import Inbox, Messages, Waited
-from bus.services import reading, waits
+from bus.services import endings, reading, waits
 from crosswire.lib import executor
+from crosswire.lib.database import DatabaseProblem
+from crosswire.lib.errors import CrossWireError
 
 BLOCKING_MINUTES = 25.0
-WAITED_LIMIT = 100
+STALE_SECONDS = 5.0
+"""A wait this long without an answer looks around once more at its end."""
 
 
 async def wait_for_reply(
@@ -39,20 +43,19 @@ async def wait_for_reply(
     wanted = minutes * 60 if persistent else timeout_seconds
     seconds = min(wanted, _ceiling(principal))
     asked = _asked(
-        principal, channel, name, seconds, after_id=after_id, limit=WAITED_LIMIT, kind=Wait.Kind.BLOCKING, role=role
+        principal,
+        channel,
+        name,
+        seconds,
+        wanted=wanted,
+        after_id=after_id,
+        limit=waits.WAITED_LIMIT,
+        kind=Wait.Kind.BLOCKING,
+        role=role,
     )
     found, why, waited = await _wait_on_channel(asked, progress)
-    if found is not None and any(message["message_type"] == "done" for message in found["messages"]):
-        why = "done"
-    answer = found or _nothing_new(asked)
-    last = answer["last_id"]
-    return {
-        **answer,
-        "channel": channel,
-        "ended": why,
-        "waited_seconds": round(waited, 1),
-        "resume_after_id": (asked.floor or 0) if last is None else last,
-    }
+    answer = waits.told(found or waits.nothing(asked), channel, asked.floor or 0, why, waited)
+    return {**answer, **asked.about} if why == "mutual" else answer  # type: ignore[typeddict-item] # what the release wrote
 
 
 async def check_messages(
@@ -74,8 +77,9 @@ async def check_messages(
     seconds = min(wait, clients.REST_SECONDS)
     asked = _asked(principal, channel, name, seconds, after_id=after_id, limit=limit)
     found, why, _ = await _wait_on_channel(asked, progress)
-    answer = found or _nothing_new(asked)
+    answer = found or waits.nothing(asked)
     answer["ended"] = why
+    answer["resume_after_id"] = waits.resume_after(answer, asked.floor or 0)
     return answer
 
 
@@ -94,29 +98,21 @@ async def inbox(
     principal.must_write()
     name = principal.speaks_for("instance_id", instance_id)
     seconds = min(wait, _ceiling(principal))
-    asked = _asked(principal, "", name, seconds, limit=limit)
+    asked = _asked(principal, "", name, seconds, wanted=wait, limit=limit)
 
-    async def look(waiter: waiting.Waiter) -> Inbox | None:
-        found = await executor.run(waits.look_into_inbox, asked, waiter.token, ack)
-        waiter.newest = asked.newest
-        return found
+    def look(token: str) -> Inbox | None:
+        return waits.look_into_inbox(asked, token, ack)
 
-    answer, why, _ = await waiting.wait(principal.workspace_id, "", seconds, look, progress)
+    answer, why, _ = await _wait(asked, look, progress)
     found: Inbox = answer or {"messages": [], "unread": {}, "has_more": False}
+    if answer is None:
+        found.update(asked.beside)  # type: ignore[typeddict-item] # its own keys
     found["ended"] = why
     return found
 
 
 def _ceiling(principal: Principal) -> float:
     return clients.ceiling(principal.client, over_stdio=principal.kind == principals.STDIO)
-
-
-def _nothing_new(asked: waits.Asked) -> Messages:
-    """Return an answer without messages, with what was unread elsewhere when the wait last looked."""
-    answer = reading.empty()
-    if asked.unread:
-        answer["unread"] = asked.unread
-    return answer
 
 
 def _asked(
@@ -126,6 +122,7 @@ def _asked(
     seconds: float,
     *,
     limit: int,
+    wanted: float = 0,
     after_id: int | None = None,
     kind: Wait.Kind = Wait.Kind.LISTENER,
     role: str = "active",
@@ -138,15 +135,37 @@ def _asked(
         limit=limit,
         kind=kind.value,
         role=role,
-        seconds=seconds,
+        seconds=min(seconds, principal.seconds_left),
+        wanted=min(wanted, principal.seconds_left),
         process=waiting.PROCESS,
     )
 
 
-async def _wait_on_channel(asked: waits.Asked, progress: Any) -> tuple[Messages | None, str, float]:
-    async def look(waiter: waiting.Waiter) -> Messages | None:
-        found = await executor.run(waits.look, asked, waiter.token)
-        waiter.newest = asked.newest
+async def _wait_on_channel(asked: waits.Asked, progress: waiting.Progress | None) -> tuple[Messages | None, str, float]:
+    return await _wait(asked, lambda token: waits.look(asked, token), progress)
+
+
+async def _wait[T](
+    asked: waits.Asked, look: Callable[[str], T | None], progress: waiting.Progress | None
+) -> tuple[T | None, str, float]:
+    """Wait for as long as the key works. Raises: CrossWireError as a new call would, when it works no longer."""
+    principal = asked.principal
+
+    async def look_and_note(waiter: waiting.Waiter) -> T | None:
+        found = await executor.run(look, waiter.token)
+        waiter.newest, waiter.seconds, waiter.party_since = asked.newest, asked.seconds, asked.party_since
+        waiter.has_row = asked.is_open
+        if found is None and waiter.why == "mutual":
+            asked.about = await executor.run(waits.about, waiter.token)
         return found
 
-    return await waiting.wait(asked.principal.workspace_id, asked.channel, asked.seconds, look, progress)
+    found, why, waited = await waiting.wait(
+        principal.workspace_id, asked.channel, asked.seconds, look_and_note, progress
+    )
+    if why in endings.LOST or (why == "time" and not principal.seconds_left):
+        await executor.run(principals.check_again, principal, asked.instance)
+        why = "restart"  # it was given back
+    if why == "time" and waited >= STALE_SECONDS:
+        with suppress(CrossWireError, DatabaseProblem):  # then what the look has seen must do
+            await executor.run(waits.look_around, asked)
+    return found, why, waited

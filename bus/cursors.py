@@ -81,7 +81,9 @@ def settle(place: Place, after_id: int | None, handed: Ranges = ()) -> Place:
 
 def confirm_by_send(place: Place, begun_at: datetime | None, *, answers: int | None, is_alone: bool) -> Place:
     """Return the place after its instance sent to the channel: a send begun after the answer was complete, or a
-    reply to one of its messages, says that it arrived; after a broken stream or beside another call neither does."""
+    reply to one of its messages, says that it arrived; after a broken stream or beside another call neither does.
+
+    A claim says it like a reply, and has no `begun_at`: whoever claims may have heard of the message elsewhere."""
     if place.pending_shown is None or place.pending_how == STRICT or not is_alone:
         return place
     was_seen = answers is not None and is_again(place, answers)
@@ -102,11 +104,11 @@ def floor_of(place: Place, after_id: int | None) -> int:
     return after_id if place.shown_to is None else min(after_id, place.shown_to)
 
 
-def hold(place: Place, start: int, numbers: Sequence[int], now: datetime, *, is_alone: bool = True) -> Place:
+def hold(place: Place, start: int, numbers: Sequence[int], now: datetime, *, how: str = OPEN) -> Place:
     """Return the place after an answer with these numbers, everything of others above `start` up to the last one.
 
-    The numbers become pending. An answer before it stays pending with it if the two meet, would move the same numbers,
-    and its stream did not break; otherwise only `handed_to` tells that there was one.
+    `how`: what can confirm it. The numbers become pending. An answer before it stays pending with it if the two meet,
+    would move the same numbers, and its stream did not break; otherwise only `handed_to` tells that there was one.
     """
     first, last = min(numbers), max(numbers)
     moves_read = start <= place.read_to
@@ -120,7 +122,7 @@ def hold(place: Place, start: int, numbers: Sequence[int], now: datetime, *, is_
         pending_shown=last,
         pending_read=last if moves_read and last > place.read_to else None,
         pending_again=again,
-        pending_how=OPEN if is_alone else STRICT,
+        pending_how=how,
         pending_at=now,
     )
 

@@ -5,30 +5,49 @@ Written once for PostgreSQL and SQLite. Every statement names the workspace firs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from bus import presence
+from crosswire.lib import clock
+from crosswire.lib.database import write_together
 
 UNREAD_CHANNELS = 5
 _COUNTED = 200
 
+type Params = Sequence[Any] | Mapping[str, Any]
+"""What a statement is given: in order (`%s`) or by name (`%(name)s`)."""
 
-def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+
+type Statement = tuple[str, Sequence[Any]]
+
+
+def fetch(sql: str, params: Params) -> list[tuple[Any, ...]]:
     """Run a statement and return its rows."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, [_to_db(value) for value in params])
+        cursor.execute(sql, _given(params))
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 
-def execute(sql: str, params: Sequence[Any]) -> None:
+def execute(sql: str, params: Params) -> None:
     """Run a statement for its effect."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, [_to_db(value) for value in params])
+        cursor.execute(sql, _given(params))
+
+
+def together(*statements: Statement) -> None:
+    """Run statements for their effect, as one transaction."""
+    write_together([(sql, _given(params)) for sql, params in statements])
+
+
+def _given(params: Params) -> Any:
+    if isinstance(params, Mapping):
+        return {name: _to_db(value) for name, value in params.items()}
+    return [_to_db(value) for value in params]
 
 
 def _to_db(value: Any) -> Any:
@@ -72,22 +91,30 @@ class Place(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """An instance, its place in the channel asked for (None: no such channel), and where else it has unread."""
+    """An instance, what registered it, its place in the channel asked for (None: no such channel), and where else it
+    has unread.
+
+    `unheard`: where a task of it waits for which no client asks ("" the inbox), None when there is none.
+    """
 
     instance_id: int
     joined_number: int
     last_seen_at: datetime
     is_present: bool
+    client: str
     place: Place | None
     elsewhere: list[Place]
+    unheard: str | None = None
 
 
 _NEWEST = "CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END"
 _FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %s THEN %s
             ELSE COALESCE(cu.read_to, i.joined_number) END"""
 _STANDING = f"""
-SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, NULL, i.client, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       (SELECT w.channel_name FROM bus_wait w WHERE w.workspace_id = i.workspace_id AND w.instance_id = i.id
+           AND w.kind = 'task' AND w.ended_at IS NULL AND w.until > %s AND w.seen_at <= %s LIMIT 1), NULL, NULL
   FROM bus_instance i WHERE i.workspace_id = %s AND i.name = %s
 UNION ALL SELECT * FROM (
 SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST},
@@ -113,16 +140,20 @@ def standing(
     gone = first_live - 1
     name = channel or ""
     head = [workspace_id, instance]
-    rows = fetch(_STANDING, [*head, gone, gone, name, *head, name, gone, gone, name, channels + (channel is not None)])
+    now = clock.now()
+    task = [now, presence.alive_since(now)[1]]
+    rows = fetch(
+        _STANDING, [*task, *head, gone, gone, name, *head, name, gone, gone, name, channels + (channel is not None)]
+    )
     if not rows:
         return None
     places = [Place._make((*row[4:15], moment(row[15]), min(row[16], 100))) for row in rows if row[4] is not None]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
-    instance_id, joined_number, last_seen_at, left_at = rows[0][:4]
+    instance_id, joined_number, last_seen_at, left_at, _, client = rows[0][:6]
     seen = moment(last_seen_at)
     assert seen is not None
-    return Standing(instance_id, joined_number, seen, left_at is None, own, elsewhere)
+    return Standing(instance_id, joined_number, seen, left_at is None, client, own, elsewhere, rows[0][14])
 
 
 class Row(NamedTuple):
@@ -225,7 +256,12 @@ ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET
 
 def move_cursor(workspace_id: int, instance_id: int, place: Place, now: datetime) -> None:
     """Store where an instance stands; its two numbers never go back, whatever runs beside this."""
-    execute(
+    execute(*cursor_moved(workspace_id, instance_id, place, now))
+
+
+def cursor_moved(workspace_id: int, instance_id: int, place: Place, now: datetime) -> Statement:
+    """Return the statement of `move_cursor`."""
+    return (
         _MOVE,
         [
             workspace_id,
@@ -245,13 +281,29 @@ def move_cursor(workspace_id: int, instance_id: int, place: Place, now: datetime
     )
 
 
-def hand_out(workspace_id: int, channel_id: int, instance_id: int, numbers: Sequence[int], now: datetime) -> None:
-    """Record that an answer held these messages (for receipts)."""
-    execute(
-        "INSERT INTO bus_handout (workspace_id, channel_id, instance_id, from_number, to_number, at)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        [workspace_id, channel_id, instance_id, min(numbers), max(numbers), now],
-    )
+_HAND_OUT = """
+INSERT INTO bus_handout (workspace_id, channel_id, instance_id, from_number, to_number, at)
+SELECT %s, %s, %s, %s, %s, %s"""
+_UNLESS_KNOWN = """
+ WHERE NOT EXISTS (SELECT 1 FROM bus_handout WHERE workspace_id = %s AND channel_id = %s AND instance_id + 0 = %s
+                      AND from_number = %s AND to_number = %s)"""  # + 0: by the range's index, not by the instance's
+
+
+def hand_out(workspace_id: int, place: Place, instance_id: int, numbers: Sequence[int], now: datetime) -> None:
+    """Record that an answer held these messages (for receipts). `place`: where the instance stood before."""
+    execute(*handed_out(workspace_id, place, instance_id, numbers, now))
+
+
+def handed_out(workspace_id: int, place: Place, instance_id: int, numbers: Sequence[int], now: datetime) -> Statement:
+    """Return the statement of `hand_out`.
+
+    The same range once more tells nothing new, so who asks for the newest again and again leaves one row. Only what
+    does not go beyond everything handed out so far can be such a repeat.
+    """
+    row = [workspace_id, place.channel_id, instance_id, min(numbers), max(numbers)]
+    if max(numbers) > place.handed_to:
+        return _HAND_OUT, [*row, now]
+    return _HAND_OUT + _UNLESS_KNOWN, [*row, now, *row]
 
 
 def handed(workspace_id: int, channel_id: int, instance: str, first: int, last: int) -> list[tuple[int, int]]:
@@ -270,14 +322,20 @@ def waiting(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[s
     names = list(channels)
     rows = fetch(
         "SELECT w.channel_name, i.name FROM bus_wait w JOIN bus_instance i ON i.id = w.instance_id"  # noqa: S608
-        " WHERE w.workspace_id = %s AND w.ended_at IS NULL AND w.until > %s AND w.seen_at > %s"
-        f" AND w.channel_name IN ({', '.join(['%s'] * len(names))})",
-        [workspace_id, now, now - presence.WAIT_ALIVE, *names],
+        f" WHERE w.workspace_id = %s AND {presence.OPEN_WAIT.format('w')}"
+        f" AND w.channel_name IN ('', {', '.join(['%s'] * len(names))}) AND w.kind <> 'events'",
+        [workspace_id, *presence.open_wait_times(now), *names],
     )
     found: dict[str, set[str]] = {name: set() for name in names}
     for channel, instance in rows:
-        found[channel].add(instance)
+        for name in [channel] if channel else names:  # "" is an inbox, which hears of every channel
+            found[name].add(instance)
     return found
+
+
+def wait_forgotten(workspace_id: int, token: str) -> Statement:
+    """Return the statement that deletes a wait which has its answer, for the transaction of that answer."""
+    return "DELETE FROM bus_wait WHERE workspace_id = %s AND token = %s", [workspace_id, token]
 
 
 def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
@@ -297,7 +355,7 @@ class Beat(NamedTuple):
     newest: int
 
 
-_STANDS = """token, ended, CASE WHEN channel_name = '' THEN
+_THERE = """CASE WHEN channel_name = '' THEN
              (SELECT k.last_number FROM bus_counters k WHERE k.workspace_id = bus_wait.workspace_id)
            ELSE (SELECT CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END
                    FROM bus_channel c LEFT JOIN bus_instance i ON i.id = bus_wait.instance_id
@@ -305,14 +363,66 @@ _STANDS = """token, ended, CASE WHEN channel_name = '' THEN
 
 
 def beat(process: str, now: datetime) -> list[Beat]:
-    """Mark all waits of a process as alive, in one statement; return how each stands."""
-    return _beats(f"UPDATE bus_wait SET seen_at = %s WHERE process = %s RETURNING {_STANDS}", [now, process])  # noqa: S608
+    """Mark all waits of a process as alive, in one statement; return how each stands. Tasks live by being asked for.
+
+    Those that somebody ends or answers just now are left for the next time: to queue for many rows of others is a
+    deadlock with whoever ends several waits at once.
+    """
+    skipping = " FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    return _beats(
+        "WITH mine AS MATERIALIZED (SELECT id FROM bus_wait WHERE process = %s"  # noqa: S608
+        f" AND (kind <> 'task' OR poll_due_at > %s){skipping})"
+        " UPDATE bus_wait SET seen_at = CASE WHEN kind = 'task' THEN seen_at ELSE %s END"
+        f" WHERE id IN (SELECT id FROM mine) RETURNING token, ended, {_THERE}",
+        [process, now, now],
+    )
 
 
-def news(process: str) -> list[Beat]:
+def news(process: str, now: datetime) -> list[Beat]:
     """Return how each wait of a process stands, in one statement that writes nothing and so wakes nobody else."""
-    return _beats(f"SELECT {_STANDS} FROM bus_wait WHERE process = %s", [process])  # noqa: S608
+    return _beats(
+        f"SELECT token, ended, {_THERE} FROM bus_wait"  # noqa: S608
+        " WHERE process = %s AND (kind <> 'task' OR poll_due_at > %s)",
+        [process, now],
+    )
+
+
+def news_of(tokens: Sequence[str]) -> list[Beat]:
+    """Return how waits stand that are known by their tokens, whichever process they were last seen at."""
+    wanted = ", ".join(["%s"] * len(tokens))
+    return _beats(f"SELECT token, ended, {_THERE} FROM bus_wait WHERE token IN ({wanted})", tokens)  # noqa: S608
 
 
 def _beats(sql: str, params: Sequence[Any]) -> list[Beat]:
     return [Beat(token, ended, newest or 0) for token, ended, newest in fetch(sql, params)]
+
+
+class Polled(NamedTuple):
+    """A task that is asked for. `newest`: the newest number where it waits."""
+
+    channel: str
+    instance: str
+    floor: int
+    started_at: datetime
+    until: datetime
+    newest: int
+
+
+_WHO = "(SELECT i.name FROM bus_instance i WHERE i.workspace_id = bus_wait.workspace_id AND i.id = instance_id)"
+
+
+def poll(workspace_id: int, credential: str, token: str, process: str, now: datetime) -> Polled | None:
+    """Note that a client asks for its task, on this process; None when it has no such task that is unfinished."""
+    rows = fetch(
+        "UPDATE bus_wait SET seen_at = %s, poll_due_at = %s, process = %s WHERE workspace_id = %s AND credential = %s"  # noqa: S608
+        f" AND token = %s AND kind = 'task' AND ended_at IS NULL RETURNING channel_name, {_WHO},"
+        f" floor, started_at, until, {_THERE}",
+        [now, now + presence.TASK_DUE, process, workspace_id, credential, token],
+    )
+    if not rows:
+        return None
+    channel, instance, floor, began, ends, newest = rows[0]
+    started_at, until = moment(began), moment(ends)
+    assert started_at is not None
+    assert until is not None
+    return Polled(channel, instance, floor, started_at, until, newest or 0)

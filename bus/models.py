@@ -120,8 +120,8 @@ class Message(Owned):
         indexes = (
             models.Index(fields=["workspace", "created_at", "number"], name="message_by_time"),
             models.Index(
-                fields=["workspace", "in_reply_to"],
-                name="message_replies",
+                fields=["workspace", "in_reply_to", "number"],
+                name="message_replies_in_order",
                 condition=models.Q(in_reply_to__isnull=False),
             ),
         )
@@ -141,7 +141,7 @@ class Instance(Owned):
     last_seen_at = models.DateTimeField(default=clock.now)
     left_at = models.DateTimeField(null=True, blank=True, help_text="Unregistered or gone; null while present.")
     released_at = models.JSONField(
-        default=dict, blank=True, help_text="Channel id → last_seq of its last mutual-wait release."
+        default=dict, blank=True, help_text="Channel → its last_seq when a mutual wait there was ended for this one."
     )
 
     class Meta:
@@ -189,7 +189,8 @@ class Cursor(Owned):
 
 
 class HandOut(Owned):
-    """One non-empty answer: which instance was handed which messages of a channel, when."""
+    """Which messages of a channel an answer held (all by others from its first to its last), to which instance, when
+    first."""
 
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="+", db_index=False)
     instance = models.ForeignKey(Instance, models.CASCADE, related_name="+")
@@ -219,6 +220,7 @@ class Wait(Owned):
         BLOCKING = "blocking"
         LISTENER = "listener", "REST wait, waiting inbox"
         TASK = "task"
+        EVENTS = "events", "an open stream of events"
 
     token = models.CharField(max_length=40, unique=True)
     kind = models.CharField(max_length=8, choices=Kind.choices)
@@ -234,8 +236,10 @@ class Wait(Owned):
     seen_at = models.DateTimeField(default=clock.now, help_text="Last heartbeat of its process, or last tasks/get.")
     ended_at = models.DateTimeField(null=True)
     ended = models.CharField(max_length=12, blank=True)
+    poll_due_at = models.DateTimeField(null=True, help_text="By when a task's client asks again; null: it hung up.")
     answer_from = models.BigIntegerField(null=True)
     answer_to = models.BigIntegerField(null=True)
+    answer = models.JSONField(null=True, help_text="What a task answered: messages by their numbers in each channel.")
     arguments = models.JSONField(default=dict, blank=True)
 
     class Meta:

@@ -18,9 +18,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from accounts import rates
 from accounts.principals import Principal
-from bus import calls, conversing, params, results, sending
+from bus import calls, conversing, noting, params, results, sending
 from bus.params import Params
-from bus.services import channels, identity, instances, messages, reading, search, shared
+from bus.services import (
+    channels,
+    claims,
+    identity,
+    instances,
+    messages,
+    reading,
+    receipts,
+    search,
+    shared,
+    subscriptions,
+)
 from crosswire.lib import executor, logs
 from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, invalid, unavailable
@@ -99,6 +110,7 @@ class Operation:
 
         Raises: CrossWireError.
         """
+        noting.called(principal, self.instance, arguments)
         valid = self._begin(principal, arguments, on_rest=on_rest)
         with _database_errors():
             if self.waits is not None and (self.service is None or valid.get("wait")):
@@ -117,15 +129,19 @@ class Operation:
         on_rest: bool = True,
         progress: Callable[[float], Any] | None = None,
         is_counted: bool = True,
+        by: Callable[..., Any] | None = None,
     ) -> Any:
         """Run the operation without holding a thread while it waits. Raises: CrossWireError.
 
-        `is_counted`: whether it counts against the plan's calls a minute.
+        `is_counted`: whether it counts against the plan's calls a minute. `by`: a service to run in its own's place.
         """
         if is_counted:
             await rates.acount_operation(principal)
+        await noting.acalled(principal, self.instance, arguments)
         valid = self._begin(principal, arguments, on_rest=on_rest)
         with _database_errors():
+            if by is not None:
+                return await executor.run(by, principal, **valid)
             if self.waits is not None:
                 extra = {"progress": progress} if self.waits is not sending.send else {}
                 return await self.waits(principal, **valid, **extra)
@@ -134,10 +150,11 @@ class Operation:
             return await executor.run(self._serve, service, principal, valid)
 
     def _serve(self, service: Callable[..., Any], principal: Principal, valid: Mapping[str, Any]) -> Any:
-        """Run the service; any call of an instance is a sign of life."""
+        """Run the service; any call of an instance is a sign of life, and any answer tells it what it has not read."""
         answer = service(principal, **valid)
         if self.instance is None:
             instances.sign_of_life(principal)
+            answer.update(instances.news_of_caller(principal))
         return answer
 
     def _begin(self, principal: Principal, arguments: Mapping[str, Any], *, on_rest: bool) -> dict[str, Any]:
@@ -301,6 +318,27 @@ _TABLE = (
         refusals=("not_found",),
     ),
     Operation(
+        "message_status",
+        params.MessageStatus,
+        results.Receipts,
+        receipts.status,
+        "Message status",
+        Http("GET", "/messages/{channel}/{id}/receipts", {"id": "message_id"}, name="getReceipts"),
+        is_read=True,
+        refusals=("not_found",),
+    ),
+    Operation(
+        "claim_message",
+        params.ClaimMessage,
+        results.Claim,
+        claims.claim,
+        "Claim a message",
+        Http("POST", "/messages/{channel}/{id}/claim", {"id": "message_id"}),
+        instance="instance_id",
+        is_idempotent=True,
+        refusals=("not_found", "claimed", "not_claimable", "limit_reached"),
+    ),
+    Operation(
         "inbox",
         params.GetInbox,
         results.Inbox,
@@ -321,6 +359,28 @@ _TABLE = (
         instance="instance_id",
         is_idempotent=True,
         is_tool=False,
+        refusals=("not_found", "limit_reached"),
+    ),
+    Operation(
+        "subscribe",
+        params.Subscribe,
+        results.Subscribed,
+        subscriptions.subscribe,
+        "Subscribe to a channel",
+        Http("POST", "/subscriptions"),
+        instance="instance_id",
+        is_idempotent=True,
+        refusals=("not_found", "limit_reached"),
+    ),
+    Operation(
+        "unsubscribe",
+        params.Unsubscribe,
+        results.Subscribed,
+        subscriptions.unsubscribe,
+        "Unsubscribe from a channel",
+        Http("DELETE", "/subscriptions"),
+        instance="instance_id",
+        is_idempotent=True,
         refusals=("not_found", "limit_reached"),
     ),
     Operation(
@@ -394,3 +454,21 @@ _TABLE = (
     ),
 )
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _TABLE}
+
+UNREAD = Operation(
+    "unread", params.ShowUnread, results.Unread, instances.show_unread, "Unread messages", is_read=True, is_tool=False
+)
+"""What an inbox shows as a resource of MCP."""
+EVENTS = Operation(
+    "events",
+    params.Listen,
+    results.Event,
+    None,
+    "Listen to events",
+    Http("GET", "/events"),
+    instance="instance_id",
+    is_read=True,
+    is_tool=False,
+    refusals=("limit_reached",),
+)
+"""A stream, not a call: bus/rest/events.py serves it, and the documents tell of it."""

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from bus.told import LINE_OR_NONE, LONG_CHANNEL, ONE_LINE, STORABLE, Told, clamped
+from bus.told import CHANNEL_LIST, LINE_OR_NONE, LONG_CHANNEL, LONG_IN_LIST, ONE_LINE, STORABLE, Told, clamped
 from crosswire.lib.errors import invalid
 from crosswire.lib.text import channel_name, one_line, storable
 
@@ -90,9 +90,22 @@ def _line(field: str, most: int, least: int = 1) -> AfterValidator:
     return AfterValidator(lambda value: one_line(field, value, most=most, least=least))
 
 
+def _parted(value: Any) -> Any:
+    """Return a list of names that came as one text, parted by commas."""
+    if isinstance(value, str) and len(value) > 2_000:
+        raise ValueError("channels are at most 2,000 characters")
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 _Channel = Annotated[str, Field(max_length=1000), AfterValidator(channel_name)]
 ChannelName = Annotated[
     _Channel, Told(pattern="[A-Za-z0-9]", **{"not": {"pattern": LONG_CHANNEL}}, examples=["orders"])
+]
+ChannelNames = Annotated[
+    tuple[_Channel, ...],
+    BeforeValidator(_parted),
+    WithJsonSchema({"type": "string", "maxLength": 2_000}),
+    Told(pattern=CHANNEL_LIST, **{"not": {"pattern": LONG_IN_LIST}}, examples=["orders,general"]),
 ]
 InstanceId = Annotated[  # its form is checked where it is bound to a caller
     str, Field(min_length=1, max_length=80), Told(pattern=ONE_LINE, examples=["api-expert"])
@@ -106,6 +119,7 @@ Limit = Annotated[int, _clamp_whole(1, 200), BeforeValidator(_number), clamped(1
 SearchLimit = Annotated[int, _clamp_whole(1, 100), BeforeValidator(_number), clamped(1, 100)]
 Seconds = Annotated[float, Field(allow_inf_nan=False), _clamp(0, 86_400), BeforeValidator(_number)]
 Minutes = Annotated[float, Field(allow_inf_nan=False), _clamp(0, 1_440), BeforeValidator(_number)]
+Lease = Annotated[float, Field(allow_inf_nan=False), _clamp(1, 86_400), BeforeValidator(_number), clamped(1, 86_400)]
 Offset = Annotated[int, _clamp_whole(0, BIGGEST_ID), BeforeValidator(_number)]
 Length = Annotated[int, _clamp_whole(1, BIGGEST_ID), BeforeValidator(_number)]
 Description = Annotated[str, Field(max_length=500), _line("description", 500, 0), Told(pattern=LINE_OR_NONE)]
@@ -227,6 +241,24 @@ class GetReplies(Params):
     channel: ChannelName | None = None
 
 
+class MessageStatus(Params):
+    """Tell what became of a message: who was handed it, who answered, who has claimed it."""
+
+    message_id: MessageId
+    channel: ChannelName | None = None
+
+
+class ClaimMessage(Params):
+    """Take a request or handoff that several could work on: one instance gets it, the others are refused. Your reply
+    ends the claim; claim again to hold it longer."""
+
+    message_id: MessageId
+    channel: ChannelName | None = None
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    lease_seconds: Lease = 600
+    release: StrictBool = Field(default=False, description="Give it back")
+
+
 class GetInbox(Params):
     """Get your unread messages of all channels, oldest first; with wait, as soon as there is one. ack says up to
     which id you do not need a channel's messages again."""
@@ -251,6 +283,41 @@ class AckInbox(Params):
     instance_id: InstanceId = Field(default="", validate_default=False)
     channel: ChannelName
     up_to: AfterId
+
+
+class Subscribe(Params):
+    """Choose a channel whose news you want to hear of; it wakes nobody by itself, the answer says what hears it."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    channel: ChannelName
+
+
+class Unsubscribe(Params):
+    """Take a subscription back; without any you hear of every channel."""
+
+    instance_id: InstanceId = Field(default="", validate_default=False)
+    channel: ChannelName
+
+
+class Listen(Params):
+    """Hear at once, as Server-Sent Events and without content, which channels have news: each event is a channel and
+    the id of its newest message by others, its `id` where to go on: as `Last-Event-ID`, or after_id, nothing is missed.
+    Without either it begins now."""
+
+    instance_id: InstanceId | None = Field(
+        default=None, description="Your name: your own messages are left out, and you are online while you listen"
+    )
+    channels: ChannelNames | None = Field(
+        default=None,
+        description="Names, parted by commas; without them the channels the instance has subscribed to, else all",
+    )
+    after_id: AfterId | None = Field(default=None, description="The last `id` you have seen")
+
+
+class ShowUnread(Params):
+    """Show how many unread messages an instance has in which channels."""
+
+    instance_id: InstanceId
 
 
 class SearchMessages(Params):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 ONLINE = timedelta(seconds=120)
 """Seen within this time is online; so is whoever waits."""
@@ -12,3 +12,27 @@ TOUCHED_EVERY = timedelta(seconds=15)
 """A sign of life is written at most once in this time."""
 WAIT_ALIVE = timedelta(seconds=30)
 """A blocking wait whose process gave no heartbeat for this long is over."""
+TASK_POLLED = timedelta(seconds=90)
+"""A task of which its client has not asked for this long counts as waiting no more; asked again, it does again."""
+TASK_KEPT = timedelta(hours=1)
+"""How long after its end a task can be asked for."""
+TASK_HELD = timedelta(seconds=25)
+"""How long a client that asks for its task is made to wait for news."""
+TASK_POLLED_EVERY = timedelta(seconds=2)
+TASK_DUE = TASK_HELD + TASK_POLLED_EVERY + timedelta(seconds=10)
+"""How soon a client that has asked for its task asks again, if it listens at all."""
+
+OPEN_WAIT = """{0}.ended_at IS NULL AND {0}.until > %s
+           AND {0}.seen_at > CASE WHEN {0}.kind = 'task' THEN %s ELSE %s END"""
+"""SQL for: this wait (by the alias of its table) is under way; `access.open_waits` asks the same of one workspace."""
+
+
+def open_wait_times(now: datetime) -> tuple[datetime, datetime, datetime]:
+    """Return what `OPEN_WAIT` takes."""
+    alive, polled = alive_since(now)
+    return now, polled, alive
+
+
+def alive_since(now: datetime) -> tuple[datetime, datetime]:
+    """Return since when a blocking wait's process, and since when a task's client, must have been heard to count."""
+    return now - WAIT_ALIVE, now - TASK_POLLED

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from accounts.principals import Principal
-from bus import presence, retention
+from bus import fates, presence, retention
 from bus.hot import Place, execute, fetch, moment, move_cursor, values
 from crosswire.lib.errors import CrossWireError
+
+SYSTEM = "system"
+"""The kind and the name of who writes what the product itself has to say; it is nobody's use."""
 
 
 class Counted(NamedTuple):
@@ -99,6 +102,7 @@ class NewMessage(NamedTuple):
     seq: int
     sender: str
     sender_kind: str
+    member_id: int | None
     verified: bool
     message_type: str
     content: str
@@ -208,7 +212,9 @@ def write(
     _write_messages(workspace_id, stored)
     _write_senders(workspace_id, stored)
     _write_usage(workspace_id, stored, now)
-    _write_reply_counts(workspace_id, [new.in_reply_to for new in stored if new.in_reply_to is not None])
+    if answers := [(new.in_reply_to, new.sender) for new in stored if new.in_reply_to is not None]:
+        _write_reply_counts(workspace_id, [parent for parent, _ in answers])
+        fates.release(workspace_id, answers)  # before cursors, as a claim locks them
     for sender, place in moved:
         if (instance_id := people[sender].pk) is not None:
             move_cursor(workspace_id, instance_id, place, now)
@@ -247,8 +253,9 @@ def _write_channel(workspace_id: int, channel: ChannelState, now: datetime) -> N
 
 def _write_messages(workspace_id: int, stored: Sequence[NewMessage]) -> None:
     execute(
-        "INSERT INTO bus_message (workspace_id, number, channel_id, channel_seq, sender, sender_kind, verified,"  # noqa: S608
-        f" message_type, content, in_reply_to, reply_count, created_at, words) VALUES {values(len(stored), 13)}",
+        "INSERT INTO bus_message (workspace_id, number, channel_id, channel_seq, sender, sender_kind, member_id,"  # noqa: S608
+        " verified, message_type, content, in_reply_to, reply_count, created_at, words)"
+        f" VALUES {values(len(stored), 14)}",
         [
             value
             for new in stored
@@ -259,6 +266,7 @@ def _write_messages(workspace_id: int, stored: Sequence[NewMessage]) -> None:
                 new.seq,
                 new.sender,
                 new.sender_kind,
+                new.member_id,
                 new.verified,
                 new.message_type,
                 new.content,
@@ -288,7 +296,10 @@ def _write_senders(workspace_id: int, stored: Sequence[NewMessage]) -> None:
 def _write_usage(workspace_id: int, stored: Sequence[NewMessage], now: datetime) -> None:
     count: dict[str, int] = {}
     for new in stored:
-        count[new.sender] = count.get(new.sender, 0) + 1
+        if new.sender_kind != SYSTEM:
+            count[new.sender] = count.get(new.sender, 0) + 1
+    if not count:
+        return
     execute(
         f"INSERT INTO accounts_usageday (workspace_id, day, instance, messages) VALUES {values(len(count), 4)}"  # noqa: S608
         " ON CONFLICT (workspace_id, day, instance)"

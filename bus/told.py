@@ -30,5 +30,7 @@ LINE_OR_NONE = f"^([^{_EDGE}]([^{_INSIDE}]*[^{_EDGE}])?)?$"
 STORABLE = r"^[^\u0000]*$"
 _KEPT, _DASH = "A-Za-z0-9", r"\s_-"  # what stays of a channel's name, and what becomes one dash between two of these
 LONG_CHANNEL = f"[{_KEPT}][^{_KEPT}{_DASH}]*([{_KEPT}][^{_KEPT}{_DASH}]*|[{_DASH}][^{_KEPT}]*(?=[{_KEPT}])){{80}}"
+CHANNEL_LIST = f"^[^,]*[{_KEPT}][^,]*(,[^,]*[{_KEPT}][^,]*)*$"
+LONG_IN_LIST = LONG_CHANNEL.replace("[^", "[^,")
 
 Time = Annotated[str, Told(format="date-time")]

@@ -2,23 +2,29 @@
 
 The room is this process's: who waits where. A wake says "look"; looking is a read by the service. One statement every
 few seconds, for all waits of the process together, keeps their rows alive and finds what a lost wake would have told.
-On a SQLite file every process hears besides, within a tenth of a second, that another one has committed.
+Other processes are heard through the hub; when that comes or goes, one statement tells at once what went unheard. On a
+SQLite file every process hears besides, within a tenth of a second, that another one has committed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import Context
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from bus import wakeups
+from django.conf import settings
+
+from bus import mutual, wakeups
 from bus.hot import Beat
-from bus.services import waits
-from crosswire.lib import executor, hub, watch
+from bus.services import releases, waits
+from crosswire.lib import clock, executor, hub, watch
+from crosswire.lib.background import Tasks, keep_running
 from crosswire.lib.database import Patience, patience
 from crosswire.lib.errors import CrossWireError
 
@@ -26,27 +32,38 @@ BEAT_SECONDS = 2.0
 """How often to look where nothing else tells what other processes have stored."""
 CALM_BEAT_SECONDS = 10.0
 """How often where something does."""
+UNSURE_SECONDS = 0.25
+"""How soon to look when other processes were not heard for a moment."""
 PROGRESS_SECONDS = 10.0
+TAKEN_SECONDS = 1.0
+"""How long a client has to take a report of progress: one that reads nothing must not hold its wait."""
 CLOSING_SECONDS = 2.0
 """How long a wait that is over waits for a busy database; its row ends by itself a little later."""
 PROCESS = secrets.token_hex(8)
 """Names this process in the rows of its waits."""
 
-type Progress = Callable[[float], Awaitable[None]]
+type Progress = Callable[[float], Coroutine[Any, Any, None]]
 type Key = tuple[int, str]
-type Tasks = dict[asyncio.AbstractEventLoop, asyncio.Task[None]]
 
 
 @dataclass(eq=False)
 class Waiter:
-    """Somebody who waits: on a channel by name, or with "" on every channel of the workspace."""
+    """Somebody who waits: on a channel by name, or with "" on every channel of the workspace.
+
+    `has_row`: whether its row may be stored. `party_since`: when it became a party of mutual waits. `task`: the token
+    of the task that is asked for; several may ask for one.
+    """
 
     key: Key
     loop: asyncio.AbstractEventLoop
+    task: str = ""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     why: str | None = None
     newest: int = 0
+    has_row: bool = True
+    seconds: float = 0
+    party_since: datetime | None = None
 
     def wake(self) -> None:
         """Have the waiter look, from any thread."""
@@ -65,29 +82,42 @@ class Room:
     def __init__(self) -> None:
         self.waiters: dict[Key, set[Waiter]] = {}
         self.by_token: dict[str, Waiter] = {}
+        self.by_task: dict[str, set[Waiter]] = {}
         self.is_closed = False
         self._beats: Tasks = {}
         self._watches: Tasks = {}
+        self._releases: Tasks = {}
+        self._beaten_at = 0.0
+        self._is_unsure = False
         hub.subscribe(wakeups.CHANNEL, self._stored)
         hub.subscribe(wakeups.WAIT_ENDED, self._ended)
+        hub.subscribe(hub.CONNECTION, self._hearing_changed)
 
     @contextmanager
-    def waiter(self, workspace_id: int, channel: str) -> Iterator[Waiter]:
+    def waiter(self, workspace_id: int, channel: str, task: str = "") -> Iterator[Waiter]:
         """Be in the room for the time of a wait. Raises: CrossWireError `unavailable` while the process stops."""
         if self.is_closed:
             raise CrossWireError("unavailable", "The server is restarting: wait again in a second.", retry_after=1)
-        waiter = Waiter((workspace_id, channel), asyncio.get_running_loop())
+        waiter = Waiter((workspace_id, channel), asyncio.get_running_loop(), task)
         self.waiters.setdefault(waiter.key, set()).add(waiter)
         self.by_token[waiter.token] = waiter
+        if task:
+            self.by_task.setdefault(task, set()).add(waiter)
         self._keep_beating(waiter.loop)
         try:
             yield waiter
         finally:
             del self.by_token[waiter.token]
-            beside = self.waiters[waiter.key]
-            beside.discard(waiter)
-            if not beside:
-                del self.waiters[waiter.key]
+            _leave(self.waiters, waiter.key, waiter)
+            if task:
+                _leave(self.by_task, task, waiter)
+
+    def narrow(self, waiter: Waiter, channel: str) -> None:
+        """Have a waiter wait on one channel, now that it is known which."""
+        before, waiter.key = waiter.key, (waiter.key[0], channel)
+        if before != waiter.key:
+            self.waiters.setdefault(waiter.key, set()).add(waiter)
+            _leave(self.waiters, before, waiter)
 
     def close(self) -> None:
         """End all waits because the process stops; new ones are refused."""
@@ -101,24 +131,68 @@ class Room:
                 waiter.wake()
 
     def _ended(self, payload: dict[str, Any]) -> None:
-        if waiter := self.by_token.get(payload["token"]):
+        for waiter in self._of_row(payload["token"]):
             waiter.end(payload["why"])
 
+    def _of_row(self, token: str) -> tuple[Waiter, ...]:
+        """Return who waits by a stored wait."""
+        waiter = self.by_token.get(token)
+        return (waiter,) if waiter else tuple(self.by_task.get(token, ()))
+
     def _keep_beating(self, loop: asyncio.AbstractEventLoop) -> None:
-        _keep_running(self._beats, loop, self._beat)
+        keep_running(self._beats, loop, self._beat)
+        keep_running(self._releases, loop, self._release)
         if watch.is_possible():
-            _keep_running(self._watches, loop, self._watch)
+            keep_running(self._watches, loop, self._watch)
 
     def _has_waits(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return any(waiter.loop is loop for waiter in self.by_token.values())
+        return any(waiter.loop is loop for waiter in tuple(self.by_token.values()))  # other loops come and go
+
+    def _hearing_changed(self, payload: dict[str, Any]) -> None:
+        """Have everybody who is here looked after soon: something may have gone unheard."""
+        del payload
+        self._is_unsure = bool(self.by_token)
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One statement for all waits, until there are none."""
+        """One statement for all waits of the process, whatever their loops, until this loop has none."""
+        if len(self._beats) == 1:
+            self._beaten_at = time.monotonic()
         while self._has_waits(loop):
-            await asyncio.sleep(CALM_BEAT_SECONDS if watch.is_possible() else BEAT_SECONDS)
-            if self.by_token:
-                with suppress(CrossWireError):  # the database is away: the next beat will tell
-                    self.compare(await executor.run(waits.beat, PROCESS))
+            await asyncio.sleep(min(UNSURE_SECONDS, beat_seconds()))
+            is_due = time.monotonic() - self._beaten_at >= beat_seconds()
+            if is_due or self._is_unsure:
+                await self._look_around(is_due=is_due)
+
+    async def _look_around(self, *, is_due: bool) -> None:
+        beaten_at, is_unsure = self._beaten_at, self._is_unsure
+        self._beaten_at, self._is_unsure = time.monotonic() if is_due else beaten_at, False
+        try:
+            await executor.run(self._tell_news, is_due=is_due, is_unsure=is_unsure)
+        except CrossWireError:
+            self._is_unsure = self._is_unsure or is_unsure  # the database is away: the next time will tell
+        except asyncio.CancelledError:  # this loop ends, and nobody has looked: another one's turn
+            self._beaten_at, self._is_unsure = beaten_at, is_unsure
+            raise
+
+    def _tell_news(self, *, is_due: bool, is_unsure: bool) -> None:
+        """Wake whoever has news. Who is not stored yet may have looked before they came, and looks again."""
+        present = list(self.by_token.values())
+        beats = self._news(is_due=is_due)
+        self.compare(beats)
+        if is_unsure:
+            stored = {beat.token for beat in beats}
+            for waiter in present:
+                if waiter.token not in stored:
+                    waiter.wake()
+
+    def _news(self, *, is_due: bool = False) -> list[Beat]:
+        """Return how all waits of the process stand, in one statement, or two while a task is held elsewhere too.
+
+        A task's row names the process that was asked for it last; who holds it here as well looks for it by its token.
+        """
+        beats = (waits.beat if is_due else waits.news)(PROCESS)
+        astray = set(self.by_task).difference(beat.token for beat in beats)
+        return beats + waits.news_of(astray) if astray else beats
 
     async def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """One statement for all waits whenever some process has committed, until there are none.
@@ -130,34 +204,46 @@ class Room:
                 await asyncio.sleep(watch.SECONDS)
                 if self.by_token and file.has_changed():
                     with suppress(CrossWireError):
-                        self.compare(await executor.run(waits.news, PROCESS))
+                        self.compare(await executor.run(self._news))
+
+    async def _release(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One statement for all parties past the grace, until there are no waits; none while there is no such party."""
+        while self._has_waits(loop):
+            await asyncio.sleep(mutual.LOOK_SECONDS)
+            if self._has_parties(clock.now() - mutual.GRACE):
+                with suppress(CrossWireError):  # the database is away: the next look will tell
+                    await executor.run(releases.release, PROCESS)
+
+    def _has_parties(self, since: datetime) -> bool:
+        return any(waiter.party_since and waiter.party_since <= since for waiter in tuple(self.by_token.values()))
 
     def compare(self, beats: Iterable[Beat]) -> None:
         """Wake whose channel has moved on unheard; end whose end was not heard."""
         for token, ended, newest in beats:
-            waiter = self.by_token.get(token)
-            if waiter is None:
-                continue
-            if ended:
-                waiter.end(ended)
-            elif newest > waiter.newest:
-                waiter.newest = newest
-                waiter.wake()
+            for waiter in self._of_row(token):
+                if ended:
+                    waiter.end(ended)
+                elif newest > waiter.newest:
+                    waiter.newest = newest
+                    waiter.wake()
 
 
-def _keep_running(
-    tasks: Tasks,
-    loop: asyncio.AbstractEventLoop,
-    work: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]],
-) -> None:
-    """Have one task of this kind run on the loop, in nobody's context: it outlives the first wait."""
-    task = tasks.get(loop)
-    if task is None or task.done():
-        tasks[loop] = task = loop.create_task(work(loop), context=Context())
-        task.add_done_callback(lambda done: tasks.pop(loop, None) if tasks.get(loop) is done else None)
+def _leave[K](rooms: dict[K, set[Waiter]], key: K, waiter: Waiter) -> None:
+    beside = rooms[key]
+    beside.discard(waiter)
+    if not beside:
+        del rooms[key]
+
+
+def beat_seconds() -> float:
+    """Return how long it is from one statement for all waits to the next."""
+    return CALM_BEAT_SECONDS if hub.is_connected() or watch.is_possible() else BEAT_SECONDS
 
 
 room = Room()
+_looking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_ending: dict[asyncio.AbstractEventLoop, list[tuple[str, asyncio.Future[None]]]] = {}
+_forgetting: Tasks = {}
 
 
 async def wait[T](
@@ -166,49 +252,89 @@ async def wait[T](
     seconds: float,
     look: Callable[[Waiter], Awaitable[T | None]],
     progress: Progress | None = None,
+    *,
+    task: str = "",
 ) -> tuple[T | None, str, float]:
     """Look now and again at each wake until there is an answer; return it (or None), what ended it, and seconds.
 
-    Ends: `message`, `time`, or what somebody else ended it with (`superseded`, `restart`, `unregistered`).
+    A look may change how long the wait lasts (`Waiter.seconds`). `task`: the token of the task that is asked for; its
+    row stays when nobody does.
+
+    Ends: `message`, `time`, or what somebody else ended it with (`superseded`, `restart`, `unregistered`, `mutual`).
+    A mutual wait is looked at once more: a message may have crossed its end.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
     looking: asyncio.Future[T | None] | None = None
-    with room.waiter(workspace_id, channel) as waiter:  # register first, read second: no wake is lost
+    with room.waiter(workspace_id, channel, task) as waiter:  # register first, read second: no wake is lost
+        waiter.seconds = seconds
         try:
             while True:
                 waiter.woken.clear()
-                if waiter.why is None:
-                    patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
-                    looking = asyncio.ensure_future(look(waiter))
-                    if (answer := await asyncio.shield(looking)) is not None:
-                        return answer, "message", loop.time() - began
-                why = waiter.why or await _until_woken(waiter, began, seconds, progress)
-                if why:
+                async with turns(loop):
+                    ended = waiter.why
+                    if ended in (None, "mutual"):
+                        patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
+                        looking = asyncio.ensure_future(look(waiter))
+                        if (answer := await asyncio.shield(looking)) is not None:
+                            return answer, "message", loop.time() - began
+                why = ended or await _until_woken(waiter, began, progress)
+                if why and (ended or why != "mutual"):
                     return None, why, loop.time() - began
         finally:
-            await asyncio.shield(_close(waiter.token, looking))
+            await asyncio.shield(close(waiter, looking))
 
 
-async def _close(token: str, looking: asyncio.Future[Any] | None) -> None:
+async def close(waiter: Waiter, looking: asyncio.Future[Any] | None) -> None:
     """Forget a wait, after a look that its client's end broke into: the look might store the wait yet."""
     if looking is not None:
         await asyncio.wait([looking])
         looking.exception()  # told to whoever is still there
-    patience.set(Patience(CLOSING_SECONDS))
-    with suppress(CrossWireError):
-        await executor.run(waits.close, token)
+    if waiter.has_row and not waiter.task:
+        await _forget(waiter.token)
 
 
-async def _until_woken(waiter: Waiter, began: float, seconds: float, progress: Progress | None) -> str | None:
+def turns(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+    """Return whose turn it is to look: thousands who are woken together leave threads for everybody else."""
+    if loop not in _looking:
+        _looking[loop] = asyncio.Semaphore(max(1, settings.EXECUTOR_THREADS // 2))
+    return _looking[loop]
+
+
+async def _forget(token: str) -> None:
+    """Delete a wait's row, in one statement with all those that end meanwhile."""
+    loop = asyncio.get_running_loop()
+    ending = _ending.setdefault(loop, [])
+    done = loop.create_future()
+    ending.append((token, done))
+    keep_running(_forgetting, loop, _forget_all)
+    await done
+
+
+async def _forget_all(loop: asyncio.AbstractEventLoop) -> None:
+    while together := _ending.pop(loop, []):
+        patience.set(Patience(CLOSING_SECONDS))
+        try:
+            with suppress(CrossWireError):
+                await executor.run(waits.close, *(token for token, _ in together))
+        finally:
+            for _, done in together:
+                if not done.done():
+                    done.set_result(None)
+
+
+async def _until_woken(waiter: Waiter, began: float, progress: Progress | None) -> str | None:
     """Sleep until woken (None) or until the wait is over (why), reporting progress."""
     while not waiter.woken.is_set():
         waited = waiter.loop.time() - began
-        if waited >= seconds:
+        if waited >= waiter.seconds:
             return "time"
-        pause = min(seconds - waited, PROGRESS_SECONDS - waited % PROGRESS_SECONDS)
+        pause = waiter.seconds - waited
+        if progress is not None:  # where nobody asked for it, thousands of idle waits do nothing at all
+            pause = min(pause, PROGRESS_SECONDS - waited % PROGRESS_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(waiter.woken.wait(), pause)
         if progress is not None and not waiter.woken.is_set():
-            await progress(waiter.loop.time() - began)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(progress(waiter.loop.time() - began), TAKEN_SECONDS)
     return waiter.why

@@ -15,7 +15,9 @@ WAIT_ENDED = "bus.wait-ended"
 DATA = "bus.data"
 """A shared item changed: {"workspace", "key"}."""
 CHANNELS = "bus.channels"
-"""A channel was made: {"workspace"}."""
+"""A channel was made, described, archived or brought back: {"workspace"}."""
+ROOM = "bus.room"
+"""What people see around a channel's messages changed (pause, description, a claim): {"workspace", "channel"}."""
 
 
 def stored(workspace_id: int, newest: dict[str, int], made: Iterable[str] = ()) -> None:
@@ -28,6 +30,11 @@ def stored(workspace_id: int, newest: dict[str, int], made: Iterable[str] = ()) 
             hub.publish(CHANNELS, {"workspace": workspace_id})
 
     transaction.on_commit(tell)
+
+
+def room_changed(workspace_id: int, channel: str) -> None:
+    """Tell whoever has a channel's page open to look."""
+    transaction.on_commit(lambda: hub.publish(ROOM, {"workspace": workspace_id, "channel": channel}))
 
 
 def channel_made(workspace_id: int) -> None:

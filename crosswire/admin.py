@@ -1,11 +1,21 @@
-"""The operators' console: Django's admin under our name. Message content is not shown here."""
+"""What the operators' console shows: Django looks for this module once the models are loaded.
+
+Nothing that holds what people and agents wrote to each other is registered: no message, no shared data, no channel.
+"""
 
 from django.contrib import admin
 
+from accounts.models import AuditEvent, PruneRun, User, Workspace
+from billing.models import Reconciliation, StripeEvent, Subscription
+from crosswire.console.money import Comparisons, Events, Subscriptions
+from crosswire.console.people import People
+from crosswire.console.records import PruneRuns, Records
+from crosswire.console.workspaces import Workspaces
 
-class OperatorSite(admin.AdminSite):
-    """The admin site for the people who run the service."""
-
-    site_header = "CrossWire operators"
-    site_title = "CrossWire"
-    index_title = "Workspaces, keys and people"
+admin.site.register(Workspace, Workspaces)
+admin.site.register(User, People)
+admin.site.register(AuditEvent, Records)
+admin.site.register(Subscription, Subscriptions)
+admin.site.register(StripeEvent, Events)
+admin.site.register(Reconciliation, Comparisons)
+admin.site.register(PruneRun, PruneRuns)

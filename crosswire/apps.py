@@ -18,5 +18,5 @@ class CrossWireConfig(AppConfig):
 class CrossWireAdminConfig(admin_apps.AdminConfig):
     """Puts our AdminSite in place of Django's."""
 
-    default_site = "crosswire.admin.OperatorSite"
+    default_site = "crosswire.console.site.OperatorSite"
     default = False

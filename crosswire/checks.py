@@ -26,6 +26,10 @@ def production_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         found.append(Error("SECRET_KEY is too weak: use 50 random characters.", id="crosswire.E004"))
     if os.environ.get("CROSSWIRE_CLOCK_FILE"):
         found.append(Error("CROSSWIRE_CLOCK_FILE moves the clock and is for tests alone.", id="crosswire.E005"))
+    if settings.MAIL_BACKEND == settings.SMTP and not settings.MAIL_HOST:
+        found.append(Error("MAIL_HOST is missing: nobody could confirm an address.", id="crosswire.E007"))
+    if not settings.MAIL_FROM:
+        found.append(Error("MAIL_FROM is missing: the address that mail comes from.", id="crosswire.E008"))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from daphne.server import Server
 from twisted.internet import reactor as twisted_reactor
 
-from crosswire import asgi
+from crosswire import asgi, ticker
 
 reactor: Any = twisted_reactor  # typed as an interface, whose methods have no self
 HOST = "127.0.0.1"
@@ -57,6 +57,7 @@ def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
         ready_callable=on_ready,
     )
     Ending(server).watch()
+    ticker.start()
     server.run()
 
 

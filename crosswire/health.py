@@ -33,6 +33,15 @@ async def answer(send: http.Send) -> None:
         await http.reply_json(send, 200, {"status": "ok", "version": __version__})
 
 
+def is_database_there() -> bool:
+    """Return whether the database answers in time. For threads."""
+    try:
+        _thread().submit(_ask_database).result(_PATIENCE_SECONDS)
+    except (TimeoutError, CrossWireError):
+        return False
+    return True
+
+
 async def answer_figures(scope: http.Scope, send: http.Send) -> None:
     """Answer with Prometheus' text format to who has METRICS_TOKEN; without one set there is nothing here."""
     token = settings.METRICS_TOKEN

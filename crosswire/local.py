@@ -12,11 +12,12 @@ from django.db import DatabaseError, connections
 
 from accounts import principals, services
 from accounts.models import Workspace
-from bus import waiting
-from bus.mcp import listen, server
+from bus import streams, waiting
+from bus.mcp import server
 from bus.mcp.stdio import Connection
 from bus.services import instances, waits
 from crosswire import migrating
+from crosswire.lib import hub
 from crosswire.lib.errors import CrossWireError
 
 WORKSPACE, PLAN = "local", "unlimited"
@@ -42,10 +43,14 @@ def prepared() -> int:
     try:
         with migrating.alone():
             migrating.migrate()
-            known = Workspace.objects.filter(name=WORKSPACE, plan=PLAN).order_by("pk").first()
-            return (known or services.create_workspace(WORKSPACE, PLAN)).pk
+            return (workspace() or services.create_workspace(WORKSPACE, PLAN)).pk
     finally:
         connections.close_all()
+
+
+def workspace() -> Workspace | None:
+    """Return the workspace of local mode; None in a database that was not made by it."""
+    return Workspace.objects.filter(name=WORKSPACE, plan=PLAN).order_by("pk").first()
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -60,6 +65,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 async def _serve(workspace_id: int, lines: BinaryIO, wire: BinaryIO) -> None:
     connection = Connection(server.build(), workspace_id, lines, wire)
+    hub.listen()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, connection.gone.set)
@@ -67,7 +73,7 @@ async def _serve(workspace_id: int, lines: BinaryIO, wire: BinaryIO) -> None:
     gone = asyncio.ensure_future(connection.gone.wait())
     await asyncio.wait([serving, gone], return_when=asyncio.FIRST_COMPLETED)
     waiting.room.close()
-    listen.close()
+    streams.close()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await connection.answered()
@@ -77,6 +83,7 @@ async def _serve(workspace_id: int, lines: BinaryIO, wire: BinaryIO) -> None:
         logger.warning("stdio_ended_early")
     finally:
         await asyncio.to_thread(_leave, workspace_id, connection.spoke)
+        await asyncio.to_thread(hub.close)
 
 
 def _leave(workspace_id: int, names: set[str]) -> None:

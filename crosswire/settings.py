@@ -16,6 +16,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 IS_CHECKOUT = (BASE_DIR / "manage.py").is_file()
 PAGES_DIR = BASE_DIR if IS_CHECKOUT else BASE_DIR / "crosswire"
 VAR_DIR = Path(env.text("CROSSWIRE_VAR", str(BASE_DIR / "var" if IS_CHECKOUT else Path.home() / ".crosswire")))
+# Exports lie here until they expire: one folder for all processes, web and worker, on however many machines.
+EXPORTS_DIR = Path(env.text("EXPORTS_DIR", str(VAR_DIR / "exports")))
 
 # --- who we are -------------------------------------------------------------------------------------------------
 PORT = env.port("PORT", 8000)
@@ -28,6 +30,10 @@ SECRET_KEY = env.secret("SECRET_KEY") or ("" if IS_PRODUCTION else env.generated
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) is missing: 50 random characters, kept secret")
 SECRET_KEY_FALLBACKS = env.read.list("SECRET_KEY_FALLBACKS", default=[])
+# Who runs this installation: named in its terms and privacy pages, and told of faults (security.txt).
+OPERATOR_NAME = env.text("OPERATOR_NAME")
+OPERATOR_EMAIL = env.text("OPERATOR_EMAIL")
+OPERATOR_ADDRESS = env.text("OPERATOR_ADDRESS")
 
 # --- who may talk to us -----------------------------------------------------------------------------------------
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
@@ -35,6 +41,7 @@ ALLOWED_HOSTS = [PUBLIC_HOST, *env.read.list("EXTRA_HOSTS", default=[])] + ([] i
 # Browser pages that may call /mcp and /api from another origin with a key; "*" means any page.
 CORS_ORIGINS = env.read.list("CORS_ORIGINS", default=[])
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+CLIENT_CEILINGS = env.ceilings("CLIENT_CEILINGS")  # come before the table in bus/clients.py
 API_LANE = env.switch("API_LANE", default=True)
 
 # --- storage ----------------------------------------------------------------------------------------------------
@@ -81,7 +88,7 @@ def _database(url: str) -> dict[str, Any]:
 DATABASES = {"default": _database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "crosswire.lib.cache.Cache", "LOCATION": REDIS_URL}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
@@ -95,8 +102,16 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "channels",
     "rest_framework",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.github",
     "crosswire",
     "accounts",
     "bus",
@@ -105,13 +120,18 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "crosswire.static_files.StaticFilesMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "crosswire.site.middleware.PublicPagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SessionListMiddleware",
+    "accounts.middleware.TimeZoneMiddleware",
+    "accounts.middleware.FormAddressMiddleware",
 ]
 ROOT_URLCONF = "crosswire.urls"
 ASGI_APPLICATION = "crosswire.asgi.application"
@@ -126,10 +146,12 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.csp",
+                "accounts.context.page",
             ],
         },
     },
 ]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # templates/django/forms has our markup of a field
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static" if IS_PRODUCTION else None  # elsewhere they are served from where they lie
 STATICFILES_DIRS = [PAGES_DIR / "static"]
@@ -154,9 +176,77 @@ LANGUAGE_CODE = "en"
 
 # --- people -----------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "accounts.backends.PasswordBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.SignInForm",
+    "signup": "accounts.forms.SignUpForm",
+    "change_password": "accounts.forms.ChangeForm",
+    "set_password": "accounts.forms.SetForm",
+    "reset_password_from_key": "accounts.forms.ResetForm",
+    "add_email": "accounts.forms.EmailForm",
+}
+ACCOUNT_USER_DISPLAY = "accounts.adapters.shown_name"
+ACCOUNT_LOGOUT_REDIRECT_URL = "index"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = 5
+CODE_SECONDS = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = False  # is offered to new addresses alone, which tells known ones
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_PREVENT_ENUMERATION = True
+LOCK_SECONDS = 5 * 60
+ACCOUNT_RATE_LIMITS = {  # beside allauth's own; "key" is an address: nobody's mailbox is filled by strangers
+    "confirm_email": "1/10s/key,12/h/key",
+    "login_failed": f"10/m/ip,5/{LOCK_SECONDS}s/key",
+    "reset_password": "20/m/ip,5/m/key,12/h/key",
+}
+MFA_ADAPTER = "accounts.adapters.MfaAdapter"
+MFA_FORMS = {
+    "add_webauthn": "accounts.passkeys.AddForm",
+    "edit_webauthn": "accounts.passkeys.RenameForm",
+    "login_webauthn": "accounts.passkeys.LoginForm",
+    "authenticate_webauthn": "accounts.passkeys.AuthenticateForm",
+    "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "CrossWire"
+MFA_TOTP_TOLERANCE = 1
+USERSESSIONS_TRACK_ACTIVITY = True  # accounts.middleware keeps it, every few minutes
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # who owns an address elsewhere signs in here first, then links
+SOCIALACCOUNT_STORE_TOKENS = False
+
+
+def _sign_in_with(client: tuple[str, str], **options: Any) -> dict[str, Any]:
+    return {"APPS": [{"client_id": client[0], "secret": client[1], "key": ""}], **options}
+
+
+_google = (env.text("GOOGLE_CLIENT_ID"), env.secret("GOOGLE_CLIENT_SECRET"))
+_github = (env.text("GITHUB_CLIENT_ID"), env.secret("GITHUB_CLIENT_SECRET"))
+SOCIALACCOUNT_PROVIDERS = {}
+if all(_google):
+    SOCIALACCOUNT_PROVIDERS["google"] = _sign_in_with(_google, OAUTH_PKCE_ENABLED=True)
+if all(_github):
+    SOCIALACCOUNT_PROVIDERS["github"] = _sign_in_with(_github, SCOPE=["read:user", "user:email"])
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.backends.PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -166,9 +256,13 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- browsers ---------------------------------------------------------------------------------------------------
 _https = PUBLIC_URL.startswith("https://")
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _https else "http"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _https
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "accounts.views.stale_form.stale_form"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = False  # TLS ends at the proxy, which redirects; /health must answer plain HTTP inside
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
@@ -189,7 +283,12 @@ SECURE_CSP = {
     "img-src": ["'self'", "data:"],
     "font-src": ["'self'"],
     "connect-src": ["'self'"],
-    "form-action": ["'self'"],
+    # Chromium follows a form's redirects with this rule: the button "Sign in with Google" is a form.
+    "form-action": [
+        "'self'",
+        *(["https://accounts.google.com"] if "google" in SOCIALACCOUNT_PROVIDERS else []),
+        *(["https://github.com"] if "github" in SOCIALACCOUNT_PROVIDERS else []),
+    ],
     "base-uri": ["'none'"],
     "frame-ancestors": ["'none'"],
 }
@@ -206,28 +305,49 @@ MAX_SHARED_DATA_BODY_BYTES = 3 * MAX_SHARED_DATA_BYTES + MAX_BODY_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_SHARED_DATA_BODY_BYTES
 
 # --- jobs -------------------------------------------------------------------------------------------------------
+JOBS_APP = "crosswire.celery.app"
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_TASK_EAGER_PROPAGATES = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A broker that swallows everything holds a request up for seconds, never for good; workers ask it every second.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeout": 1.0}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TIMEZONE = "UTC"
 
 # --- mail -------------------------------------------------------------------------------------------------------
-MAILERS: dict[str, dict[str, Any]] = {
-    "default": {
-        "BACKEND": env.text(
-            "MAIL_BACKEND",
-            "django.core.mail.backends.smtp.EmailBackend"
-            if IS_PRODUCTION
-            else "django.core.mail.backends.console.EmailBackend",
-        ),
-    }
-}
+SMTP, TERMINAL = "django.core.mail.backends.smtp.EmailBackend", "crosswire.lib.mail.TerminalBackend"
+MAIL_HOST = env.text("MAIL_HOST")
+MAIL_BACKEND = env.text("MAIL_BACKEND", SMTP if IS_PRODUCTION or MAIL_HOST else TERMINAL)
+MAIL_FROM = env.text("MAIL_FROM")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM or "CrossWire <crosswire@localhost>"
+MAIL_FOLDER = VAR_DIR / "mail"  # what was "sent" while no mail is sent
+
+
+def _mailer() -> dict[str, Any]:
+    options = env.json_object("MAIL_OPTIONS")
+    if MAIL_BACKEND == SMTP:
+        tls = env.one_of("MAIL_TLS", "STARTTLS", "TLS", "NONE")
+        port = env.port("MAIL_PORT", {"STARTTLS": 587, "TLS": 465, "NONE": 25}[tls])
+        login = {"username": env.text("MAIL_USER"), "password": env.secret("MAIL_PASSWORD")}
+        secure = {"use_tls": tls == "STARTTLS", "use_ssl": tls == "TLS"}
+        options = {"host": MAIL_HOST or "localhost", "port": port, **login, **secure, "timeout": 10, **options}
+    elif MAIL_BACKEND == TERMINAL:
+        options = {"folder": str(MAIL_FOLDER), **options}
+    return {"BACKEND": MAIL_BACKEND, "OPTIONS": options}
+
+
+MAILERS: dict[str, dict[str, Any]] = {"default": _mailer()}
 
 # --- money ------------------------------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
-STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
+STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")  # several, with commas, while one replaces another
+STRIPE_API_URL = env.text("STRIPE_API_URL")  # for tests: something that speaks like api.stripe.com
+# A stand-in for Stripe inside `make run`, where nothing is paid: on this machine alone.
+DEMO_PAYMENTS = env.switch("DEMO_PAYMENTS", default=not IS_PRODUCTION and not STRIPE_SECRET_KEY)
+if DEMO_PAYMENTS and (IS_PRODUCTION or STRIPE_SECRET_KEY):
+    raise ImproperlyConfigured("DEMO_PAYMENTS is for a loopback PUBLIC_URL without STRIPE_SECRET_KEY; leave it out")
 
 # --- REST -------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -239,6 +359,9 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
 }
+
+# --- MCP ---------------------------------------------------------------------------------------------------------
+MCP_TASKS = env.switch("MCP_TASKS", default=True)
 
 # --- logs and figures --------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.secret("METRICS_TOKEN")
@@ -255,6 +378,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        "stripe": {"level": "WARNING"},  # tells of each request otherwise
         "mcp": {"level": "ERROR"},  # says "Terminating session: None" for every stateless request
         "sse_starlette": {"level": "WARNING"},
         "daphne": {"level": "ERROR"},  # its warnings print whole addresses, ?api_key= and all

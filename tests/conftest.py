@@ -12,18 +12,20 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection, connections
 from mcp import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from crosswire.lib import clock as product_clock
-from crosswire.lib import executor
+from crosswire.lib import executor, redis_clients
 from tests.plugin import RUN
 from tests.support import cast, clients, servers
 from tests.support import statements as sql
 from tests.support.cast import Caller, Credential
 from tests.support.homes import Home, Run
+from tests.support.jobs import Jobs, collected
 from tests.support.servers import Program, ServerProcess
 from tests.support.surfaces import SURFACES, Surface, SurfaceName
 
@@ -99,6 +101,15 @@ def clock() -> Clock:
 def _clock_put_right() -> Iterator[None]:
     yield
     product_clock.reset()
+    redis_clients._away_until = 0.0  # for the second after a test took Redis away calls would pass uncounted
+
+
+@pytest.fixture
+def empty_queue(run: Run) -> None:
+    """See to it that no worker finds jobs of tests before, whose workers were killed."""
+    if run.home.redis_url:
+        with redis.Redis.from_url(run.home.redis_url) as client:
+            client.delete("celery")
 
 
 # --- people -----------------------------------------------------------------------------------------------------
@@ -223,6 +234,7 @@ class Serve(Protocol):
         app: str = servers.APPLICATION,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        is_cold: bool = False,
     ) -> ServerProcess: ...
 
 
@@ -254,3 +266,10 @@ def surface_at() -> Iterator[SurfaceAt]:
             return made
 
         yield at
+
+
+@pytest.fixture(autouse=True)
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
+    """What this process was asked to do beside a request; the test does it itself (`jobs.do()`) or nobody does."""
+    with collected(monkeypatch) as found:
+        yield found

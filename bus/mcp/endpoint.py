@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
 from django.conf import settings
+from mcp import types
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
@@ -21,13 +24,15 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from accounts import rates
 from accounts.principals import Principal
-from bus import callers, calls
-from bus.mcp import tools
-from bus.mcp.server import PRINCIPAL
+from accounts.uses import MCP
+from bus import callers, calls, noting
+from bus.mcp import resources, tasks, tools
+from bus.mcp.server import PRINCIPAL, client_name
 from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError, invalid
 
 PATH = "/mcp"
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 type _RequestKey = tuple[str, str]
 """Whose request, by credential, and the id its client gave it."""
 
@@ -93,21 +98,23 @@ class McpEndpoint:
 
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         """Answer one request."""
+        message: dict[str, Any] = {}
         try:
             principal, scope = await callers.identify(scope)
             _require_post(scope)
             body = await _body(scope, receive)
             message = _message(body)
-            if not _is_operation(message):
+            principal = _speaking(principal, scope, message)
+            if not (_is_operation(message) or message.get("method") == tasks.GET):  # a task may always be asked for
                 await rates.acount_protocol(principal)
+            if message.get("method") != "tools/call":  # an operation tells of itself, and as whom it is called
+                await noting.acalled(principal)
         except CrossWireError as refusal:
-            await http.reply_refusal(
-                send, refusal, [(b"allow", b"POST")] if refusal.code == "method_not_allowed" else []
-            )
+            await _refuse(send, refusal, message.get("id"))
         except ConnectionError:
             return
         except Exception as problem:  # noqa: BLE001 - logged there; the client gets a number to ask about
-            await http.reply_refusal(send, callers.unexpected("mcp", problem))
+            await _refuse(send, callers.unexpected("mcp", problem), message.get("id"))
         else:
             if message.get("method") == "notifications/cancelled":
                 self._note_cancelled(principal, message)
@@ -151,6 +158,15 @@ class McpEndpoint:
         with suppress(ConnectionError):  # one JSON body: there the SDK does not look whether the client is still there
             work = managers.json.handle_request(scope, exchange.receive, exchange.send)
             await http.unless_hung_up(work, exchange.after_body)
+
+
+async def _refuse(send: http.Send, refusal: CrossWireError, request: object) -> None:
+    """Refuse a request with its HTTP status, and in the protocol's own words beside: what is no JSON-RPC the official
+    client replaces by "Server returned an error response"."""
+    error = resources.refused(refusal).error.model_dump()
+    answer = {"jsonrpc": "2.0", "id": request if isinstance(request, str | int) else None, "error": error}
+    allow = [(b"allow", b"POST")] if refusal.code == "method_not_allowed" else []
+    await http.reply_json(send, refusal.status, answer, [*http.refusal_headers(refusal), *allow])
 
 
 def _is_operation(message: dict[str, Any]) -> bool:
@@ -203,6 +219,27 @@ def _message(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _speaking(principal: Principal, scope: http.Scope, message: dict[str, Any]) -> Principal:
+    """Return the caller with what it says of itself: the protocol's version and, where it tells, the client's name.
+
+    Since 2026-07-28 every request tells both; before that the first one alone, and later ones at most the version.
+    """
+    params = message.get("params")
+    params = params if isinstance(params, dict) else {}
+    meta = params.get("_meta")
+    meta = meta if isinstance(meta, dict) else {}
+    if message.get("method") == "initialize":
+        version, client = params.get("protocolVersion"), params.get("clientInfo")
+    else:
+        version, client = meta.get(types.PROTOCOL_VERSION_META_KEY), meta.get(types.CLIENT_INFO_META_KEY)
+    version = version or http.header(scope, b"mcp-protocol-version")
+    is_version = isinstance(version, str) and _VERSION.fullmatch(version)
+    speaking = replace(principal, protocol=f"{MCP} {version}" if is_version else MCP)
+    if isinstance(client, dict) and isinstance(name := client.get("name"), str):
+        return speaking.calling(client_name(name, client.get("version")))
+    return speaking
 
 
 def _takes_streams(scope: http.Scope) -> bool:

@@ -1,104 +1,120 @@
 """`subscriptions/listen` (MCP 2026-07-28): change notices for a workspace's own resources.
 
-Each workspace has a fan-out of its own, so no address can name another's. Nothing is replayed: clients read again.
+Nothing is replayed: clients read again. Whoever listens to an instance's inbox is followed as a stream of events is:
+present while it lasts, and told of the instance's subscribed channels.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from mcp import types
 from mcp.server.context import ServerRequestContext
-from mcp.server.subscriptions import ListenHandler, ResourcesListChanged, ResourceUpdated, ServerEvent
+from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 
-from bus import waiting, wakeups
+from accounts.principals import Principal
+from bus import listening, streams, waiting
 from bus.mcp import resources
-from crosswire.lib import hub
+from bus.mcp.fanout import Stream, fanout
+from bus.news import Moved
+from crosswire.lib.errors import CrossWireError
 
 STREAMS_MOST = 500
 """Open streams a workspace and process."""
-
-type Listener = Callable[[ServerEvent], None]
-
-
-class WorkspaceEvents:
-    """The events of one workspace in this process (the SDK's `SubscriptionBus`)."""
-
-    def __init__(self) -> None:
-        self.listeners: dict[object, tuple[asyncio.AbstractEventLoop, Listener]] = {}
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Register a stream; return the function that ends it."""
-        token = object()
-        self.listeners[token] = (asyncio.get_running_loop(), listener)
-
-        def unsubscribe() -> None:
-            self.listeners.pop(token, None)
-
-        return unsubscribe
-
-    async def publish(self, event: ServerEvent) -> None:
-        """Tell every stream."""
-        self.tell(event)
-
-    def tell(self, event: ServerEvent) -> None:
-        """Tell every stream, from any thread."""
-        for loop, listener in tuple(self.listeners.values()):
-            with suppress(RuntimeError):  # its loop is closed
-                loop.call_soon_threadsafe(listener, event)
-
-
-_workspaces: dict[int, tuple[WorkspaceEvents, ListenHandler]] = {}
+INBOXES_MOST = 10
+"""Inboxes that one stream may listen to; each is a place in the workspace's limit of streams."""
 
 
 async def listen(
-    workspace_id: int, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
+    principal: Principal, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
 ) -> types.SubscriptionsListenResult:
-    """Serve one stream until its client leaves. Raises: MCPError for an address that is no resource."""
+    """Serve one stream until its client leaves.
+
+    Raises: MCPError for an address that is no resource, an inbox of somebody else, too many streams.
+    """
     if waiting.room.is_closed:
         raise MCPError(code=types.INTERNAL_ERROR, message="The server is restarting: listen again in a second.")
-    for uri in params.notifications.resource_subscriptions or []:
-        resources.parse(str(uri))
-    if workspace_id not in _workspaces:
-        events = WorkspaceEvents()
-        _workspaces[workspace_id] = (events, ListenHandler(events, max_subscriptions=STREAMS_MOST))
-    events, handler = _workspaces[workspace_id]
+    uris = frozenset(str(uri) for uri in params.notifications.resource_subscriptions or ())
     try:
-        return await handler(ctx, params)
-    finally:
-        if not events.listeners:
-            _workspaces.pop(workspace_id, None)
+        inboxes = {uri: name for uri in uris if (name := resources.inbox_of(principal, uri))}
+        async with fanout.inside(principal.workspace_id) as workspace:
+            _require_room(len(workspace.streams), len(inboxes))
+            stream = Stream(workspace, uris)
+            handler = ListenHandler(stream, max_subscriptions=1)  # one a stream, so that each can be ended by itself
+            async with _followed(principal, inboxes, stream, handler):
+                return await handler(ctx, params)
+    except CrossWireError as refusal:
+        raise resources.refused(refusal) from refusal
 
 
-def close() -> None:
-    """End every stream in good order because the process stops."""
-    for _, handler in tuple(_workspaces.values()):
-        handler.close()
+def _require_room(streams_open: int, inboxes: int) -> None:
+    if streams_open >= STREAMS_MOST:
+        message = f"This workspace has {STREAMS_MOST} streams open here, as many as there may be; end one."
+        raise CrossWireError("limit_reached", message, limit=STREAMS_MOST, used=streams_open)
+    if inboxes > INBOXES_MOST:
+        message = f"One stream listens to at most {INBOXES_MOST} inboxes."
+        raise CrossWireError("limit_reached", message, limit=INBOXES_MOST, used=inboxes)
 
 
-def _tell(workspace_id: int, *events: ServerEvent) -> None:
-    if known := _workspaces.get(workspace_id):
-        for event in events:
-            known[0].tell(event)
+@asynccontextmanager
+async def _followed(
+    principal: Principal, inboxes: dict[str, str], stream: Stream, handler: ListenHandler
+) -> AsyncIterator[None]:
+    """Have a stream told of these inboxes ({uri: instance}), and ended when somebody ends it.
+
+    Raises: CrossWireError when one of them cannot be followed.
+    """
+
+    def end(why: str) -> None:
+        del why  # the protocol has no word for it
+        with suppress(RuntimeError):  # its loop is closed
+            stream.loop.call_soon_threadsafe(handler.close)
+
+    followers = [_Follower(principal, uri, name, stream) for uri, name in inboxes.items()]
+    with streams.opened(principal, end):
+        try:
+            for each in followers:
+                await each.begin()
+                each.task.add_done_callback(lambda _: end("its inbox cannot be followed any more"))
+            yield
+        finally:
+            for each in followers:
+                each.task.cancel()
+            await asyncio.gather(*(each.task for each in followers), return_exceptions=True)
 
 
-def _stored(payload: dict[str, Any]) -> None:
-    uri = resources.channel_uri(payload["channel"])
-    _tell(payload["workspace"], ResourceUpdated(uri=uri), ResourceUpdated(uri=resources.CHANNELS))
+class _Follower:
+    """Tells a stream of one inbox."""
 
+    def __init__(self, principal: Principal, uri: str, instance: str, stream: Stream) -> None:
+        self._principal, self._uri, self._instance, self._stream = principal, uri, instance, stream
+        self._looked_to: int | None = None
+        self._has_begun = asyncio.Event()
+        self.task = asyncio.ensure_future(self._follow())
 
-def _listed(payload: dict[str, Any]) -> None:
-    _tell(payload["workspace"], ResourcesListChanged(), ResourceUpdated(uri=resources.CHANNELS))
+    async def begin(self) -> None:
+        """Return once nothing is missed from here on. Raises: CrossWireError."""
+        begun = asyncio.ensure_future(self._has_begun.wait())
+        try:
+            await asyncio.wait({begun, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            begun.cancel()
+        if self.task.done():
+            self.task.result()
 
+    async def _follow(self) -> None:
+        why = "time"
+        while why == "time":
+            why = await listening.follow(
+                self._principal, self._tell, instance_id=self._instance, after_id=self._looked_to
+            )
 
-def _shared(payload: dict[str, Any]) -> None:
-    _tell(payload["workspace"], ResourceUpdated(uri=resources.data_uri(payload["key"])), ResourcesListChanged())
-
-
-hub.subscribe(wakeups.CHANNEL, _stored)
-hub.subscribe(wakeups.CHANNELS, _listed)
-hub.subscribe(wakeups.DATA, _shared)
+    async def _tell(self, looked_to: int, moved: Sequence[Moved]) -> None:
+        self._looked_to = looked_to
+        self._has_begun.set()
+        if moved:
+            self._stream.tell(ResourceUpdated(uri=self._uri))

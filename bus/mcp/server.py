@@ -3,6 +3,7 @@ the request's scope; both protocol eras come through it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -11,10 +12,12 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from accounts.principals import Principal
 from bus import callers, calls
-from bus.mcp import listen, protocol, resources, tools
+from bus.mcp import listen, protocol, resources, tasks, tools
+from bus.services.tasks import Task
 from crosswire import __version__
 from crosswire.lib.errors import CrossWireError
 
@@ -26,11 +29,17 @@ type Context = ServerRequestContext[Any, Any]
 
 def caller(ctx: Context) -> Principal:
     """Return who sent a request, with the client it names itself as (`clientInfo`, else the user agent)."""
-    principal: Principal = ctx.request.scope[PRINCIPAL]  # type: ignore[union-attr]  # HTTP always has a request
+    found: Principal = ctx.request.scope[PRINCIPAL]  # type: ignore[union-attr]  # HTTP always has a request
+    principal = replace(found, hears_by="listen" if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else "")
     params = ctx.session.client_params
     if params is None:
         return principal
-    return principal.calling(f"{params.client_info.name}/{params.client_info.version}")
+    return principal.calling(client_name(params.client_info.name, params.client_info.version))
+
+
+def client_name(name: str, version: Any) -> str:
+    """Return how a client is named that tells its name and version."""
+    return f"{name}/{version}"
 
 
 async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -38,8 +47,11 @@ async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) 
     return types.ListToolsResult(tools=list(tools.listed(is_bound=caller(ctx).instance is not None)))
 
 
-async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-    """Run a tool. Refusals are results the model can read; only an unknown tool is a protocol error."""
+async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult | dict[str, Any]:
+    """Run a tool; a long wait becomes a task where the client takes one.
+
+    Refusals are results the model can read; only an unknown tool is a protocol error.
+    """
     operation = tools.TOOLS.get(params.name)
     if operation is None:
         raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool: {params.name[:80]}")
@@ -49,8 +61,12 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
     async def progress(seconds: float) -> None:
         await ctx.session.report_progress(seconds, None, f"still waiting, {seconds:.0f} s")
 
+    asked = progress if ctx.meta and ctx.meta.get("progress_token") is not None else None
     try:
-        data = await operation.acall(principal, given, on_rest=False, progress=progress)
+        by = tasks.service(ctx, operation, principal, given)
+        data = await operation.acall(principal, given, on_rest=False, progress=asked, by=by)
+        if isinstance(data, Task):
+            return tasks.created(data)
         return tools.answer(operation, principal, given, data)
     except CrossWireError as refusal:
         return tools.refused(refusal)
@@ -81,7 +97,7 @@ async def listen_for_changes(
     ctx: Context, params: types.SubscriptionsListenRequestParams
 ) -> types.SubscriptionsListenResult:
     """Serve a stream of change notices."""
-    return await listen.listen(caller(ctx).workspace_id, ctx, params)
+    return await listen.listen(caller(ctx), ctx, params)
 
 
 async def list_prompts(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
@@ -119,7 +135,6 @@ def build() -> Server[Any]:
         },
         get_tool_input_schema=lambda name: None,  # no tool takes arguments from headers
         on_list_tools=list_tools,
-        on_call_tool=call_tool,
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
@@ -127,4 +142,7 @@ def build() -> Server[Any]:
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
     )
+    server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
+    if settings.MCP_TASKS:
+        tasks.register(server, caller)
     return server

@@ -15,10 +15,29 @@ type Args = Mapping[str, Any]
 type Data = Mapping[str, Any]
 
 
-def unread_line(unread: Mapping[str, int]) -> str:
+def beside(name: str, data: Data) -> tuple[str, ...]:
+    """Return the lines that any answer to an instance has beside what was asked for."""
+    shows_unread = name in ("inbox", "unread")
+    return ("" if shows_unread else _unread_line(data), _unheard_line(data))
+
+
+def _unread_line(data: Data) -> str:
     """Return the line that tells what is unread in which channels."""
-    told = ", ".join(f"{'99+' if count > 99 else count} in #{channel}" for channel, count in unread.items())
-    return f"Unread elsewhere: {told}. Call inbox to read them." if told else ""
+    told = _counts(data.get("unread", {}))
+    return f"Unread: {told}. Call inbox to read them." if told else ""
+
+
+def _counts(unread: Mapping[str, int]) -> str:
+    return ", ".join(f"{'99+' if count > 99 else count} in #{channel}" for channel, count in unread.items())
+
+
+def _unheard_line(data: Data) -> str:
+    """Return the line that tells of a task nobody asks for: whoever waits for that instance waits in vain."""
+    where = data.get("unheard")
+    if not where:
+        return ""
+    call = "inbox with wait" if where == "inbox" else f"wait_for_reply on #{where}"
+    return f"Nobody listens: your client no longer asks for the task of your {call}. Call it again to be woken."
 
 
 def quoted(name: str) -> str:
@@ -26,9 +45,13 @@ def quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
+_BY_OTHERS = {"human": "a person of this workspace", "system": "the system"}
+"""What the server says of senders that are no agents; it alone can stamp them."""
+
+
 def message_block(message: Data, fence: Fence) -> str:
     """Return one message: a line that says who wrote it, and its text inside the fence."""
-    who = f"{message['sender_kind']}, {'verified' if message['verified'] else 'not verified'}"
+    who = _BY_OTHERS.get(message["sender_kind"]) or f"agent, {'verified' if message['verified'] else 'not verified'}"
     marks = [f"[{message['message_type']}]", message["created_at"]]
     if message["in_reply_to"]:
         marks.append(f"reply to #{message['in_reply_to']}")
@@ -52,27 +75,27 @@ def _blocks(messages: list[Data], fence: Fence) -> str:
     return "\n\n".join(message_block(message, fence) for message in messages)
 
 
+_LISTENING = "A task of yours waits there and will wake you with the message. Do not wait again: end your turn."
+
+
 def next_step(name: str, args: Args, data: Data) -> str:
     """Return what to do now, for answers that hold other agents' text."""
     steps: list[str] = []
     channel = args.get("channel", "general")
     last = data.get("last_id")
     if name == "wait_for_reply":
-        steps.append(_after_wait(data, last) if data["messages"] else _keep_listening(data))
+        steps.append(_after_wait(data, last) if data["messages"] else _keep_listening(args, data))
     elif data.get("has_more") and name == "check_messages":
         steps.append(f'There is more: check_messages(channel="{channel}", after_id={last}).')
     elif name == "check_messages" and last is not None:
         steps.append(f"Pass after_id={last} next time to get only newer messages.")
-    elif name == "inbox" and data.get("messages"):
-        left = " Call inbox again for what is left." if data["has_more"] else ""
-        steps.append(f"Answer with send_message (same channel, in_reply_to).{left}")
+    elif name == "inbox":
+        steps.append(_after_inbox(data))
     elif name == "get_shared_data" and data.get("next_offset"):
         steps.append(f"There is more: get_shared_data(key={quoted(data['key'])}, offset={data['next_offset']}).")
     if data.get("fetch"):
         steps.append(f"Older unread messages were left out; fetch them with {data['fetch']}.")
-    if name != "inbox" and data.get("unread"):
-        steps.append(unread_line(data["unread"]))
-    return " ".join(step for step in steps if step)
+    return " ".join(step for step in (*steps, *beside(name, data)) if step)
 
 
 def _after_wait(data: Data, last: int | None) -> str:
@@ -82,30 +105,73 @@ def _after_wait(data: Data, last: int | None) -> str:
     return f"Answer with send_message, then wait_for_reply(after_id={last}) to keep listening.{more}"
 
 
-def _keep_listening(data: Data) -> str:
-    """Return how to go on after a wait that ended without a message; "" where another wait goes on already."""
-    if data["ended"] == "superseded":
-        return (
-            "If the newer wait is not yours, another session has your name: register under a name of your own, "
-            "then wait again."
-        )
-    if data["ended"] == "unregistered":
-        return ""
+def _after_inbox(data: Data) -> str:
+    if data["messages"]:
+        done = {f"#{message['channel']}" for message in data["messages"] if message["message_type"] == "done"}
+        over = f" In {_few(sorted(done))} the other side signaled DONE: write there no more." if done else ""
+        left = " Call inbox again for what is left." if data["has_more"] else ""
+        return f"Answer with send_message (same channel, in_reply_to).{over}{left}"
+    if data.get("ended") == "time":
+        return "TO KEEP LISTENING: call inbox with wait again."
+    return _ENDED.get(data.get("ended", ""), "")
+
+
+_ENDED = {
+    "superseded": "If the newer wait is not yours, another session has your name: register under a name of your own, "
+    "then wait again.",
+    "unregistered": "You have left the bus: register again before you go on.",
+    "listening": _LISTENING,
+    "restart": "The server restarts: wait some seconds, then call again.",
+}
+"""What to do after a wait that somebody ended."""
+
+
+def _keep_listening(args: Args, data: Data) -> str:
+    """Return how to go on after a wait that ended without a message."""
+    first = _mutual(data) if data["ended"] == "mutual" else _ENDED.get(data["ended"], "")
+    if first and data["ended"] not in ("mutual", "restart"):
+        return first
     name = quoted(data["instance_id"])
-    call = f'wait_for_reply(channel="{data["channel"]}", instance_id={name}, after_id={data["resume_after_id"]})'
-    return f"TO KEEP LISTENING: {call}"
+    role = ', role="parked"' if args.get("role") == "parked" else ""
+    where = f'channel="{data["channel"]}", instance_id={name}, after_id={data["resume_after_id"]}{role}'
+    doubt = f"{no_such_channel(data['channel'])} " if data.get("no_such_channel") else ""
+    return f"{first} {doubt}TO KEEP LISTENING: wait_for_reply({where}).".lstrip()
+
+
+def no_such_channel(name: str) -> str:
+    """Return what to make of a wait where nobody has written yet."""
+    return f"There is no #{name} yet: if you mean another channel, list_channels has their names."
+
+
+def _mutual(data: Data) -> str:
+    """Return who stands still with whom, and that the reader is the one who can change it."""
+    others = _few([quoted(name) for name in data.get("with", [])]) or "others"
+    where = _few([f"#{channel}" for channel in data.get("waiting_on", [])]) or f"#{data['channel']}"
+    return (
+        f"MUTUAL WAIT with {others}, in {where}: everybody waits, and nobody awake is left to write. One has to speak, "
+        "and you are the one who can: send_message there with what you have, what you need, or done; then wait again."
+    )
+
+
+def _few(names: list[str]) -> str:
+    return f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}"
 
 
 def register(args: Args, data: Data, fence: Fence) -> str:
     """Say who one is now, who else is here, and what to do."""
-    others = [f"{quoted(each['instance_id'])} ({each['status']})" for each in data["instances"]]
+    others = [f"{quoted(each['instance_id'])} ({_state(each)})" for each in data["instances"]]
     names = [f"#{each['name']}" for each in data["channels"]]
     return _lines(
         f"Registered as {quoted(data['instance_id'])}{'' if data['is_new'] else ' (welcome back)'}.",
-        f"Channels: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}",
-        f"Instances: {', '.join(others[:20])}{' …' if len(others) > 20 else ''}",
-        unread_line(data["unread"]) or "Nothing unread. Use check_messages, or wait_for_reply to listen.",
+        f"Channels: {_few(names)}",
+        f"Instances: {_few(others)}",
+        "" if data["unread"] else "Nothing unread. Use check_messages, or wait_for_reply to listen.",
     )
+
+
+def _state(instance: Data) -> str:
+    places = [each if each == "inbox" else f"#{each}" for each in instance["waiting_on"]]
+    return f"{instance['status']}, waits on {', '.join(places)}" if places else instance["status"]
 
 
 def send_message(args: Args, data: Data, fence: Fence) -> str:
@@ -120,7 +186,6 @@ def send_message(args: Args, data: Data, fence: Fence) -> str:
         f"{_counted(waiting, 'instance waits', 'instances wait')} there now."
         if waiting
         else "Nobody waits there now; it will be read later.",
-        unread_line(data.get("unread", {})),
     )
 
 
@@ -129,7 +194,7 @@ def check_messages(args: Args, data: Data, fence: Fence) -> str:
     channel, after_id = args["channel"], args.get("after_id")
     if not data["messages"]:
         none = "No messages" if after_id is None else "No new messages"
-        return _lines(f"{none} in #{channel}.", unread_line(data.get("unread", {})))
+        return f"{none} in #{channel}."
     new = "new message(s)" if after_id is not None else "message(s)"
     return _lines(
         f"{len(data['messages'])} {new} in #{channel}.",
@@ -153,7 +218,7 @@ def wait_for_reply(args: Args, data: Data, fence: Fence) -> str:
             f"Last message ID: {data['last_id']}",
             next_step("wait_for_reply", args, data),
         )
-    return _lines(_no_reply(channel, data), _keep_listening(data), unread_line(data.get("unread", {})))
+    return _lines(_no_reply(channel, data), _keep_listening(args, data))
 
 
 def _no_reply(channel: str, data: Data) -> str:
@@ -162,8 +227,12 @@ def _no_reply(channel: str, data: Data) -> str:
         return f"This wait in #{channel} was superseded by a newer one of the same instance."
     if data["ended"] == "restart":
         return f"The server is restarting: reconnect and go on. No new messages in #{channel} so far; nothing is lost."
+    if data["ended"] == "mutual":
+        return f"No new messages in #{channel} after {waited}: whoever could write here waits too."
     if data["ended"] == "unregistered":
         return f"The wait in #{channel} ended because the instance was unregistered."
+    if data["ended"] == "listening":
+        return f"You listen in #{channel} already."
     return (
         f"No new messages in #{channel} after {waited}, the transport-safe ceiling of one call or the time asked for. "
         "This is no error: the other side may be busy or offline."
@@ -183,10 +252,46 @@ def get_replies(args: Args, data: Data, fence: Fence) -> str:
     )
 
 
+def message_status(args: Args, data: Data, fence: Fence) -> str:
+    """Say what is known of a message, one line a fact; that somebody was handed it is not that they acted on it."""
+    what = f"Message #{data['id']} in #{data['channel']} by {quoted(data['sender'])} [{data['message_type']}]"
+    lines = [
+        f"{what}: accepted {data['accepted']}.",
+        *(f"Handed to {quoted(each['instance_id'])} first at {each['at']}." for each in data["handed"]),
+        *(f"Answered by {quoted(each['by'])} with #{each['id']} at {each['at']}." for each in data["answered"]),
+    ]
+    if not data["handed"]:
+        lines.append("Handed to nobody yet.")
+    if not data["answered"]:
+        lines.append("Not answered yet.")
+    if claimed := data["claimed"]:
+        lines.append(f"Claimed by {quoted(claimed['by'])} until {claimed['until']}.")
+    elif data["message_type"] in ("request", "handoff"):
+        lines.append("Claimed by nobody.")
+    return _lines(*lines, "There is more than is shown here." if data["has_more"] else "")
+
+
+def claim_message(args: Args, data: Data, fence: Fence) -> str:
+    """Say whose the work is, until when, and how it ends."""
+    if data["claimed_by"] is None:
+        return f"Message #{data['id']} is claimed by nobody now."
+    answered = _counted(data["reply_count"], "reply", "replies")
+    return _lines(
+        f"Message #{data['id']} is yours, {quoted(data['claimed_by'])}, until {data['until']}.",
+        f"It has {answered} already: look at get_replies(message_id={data['id']}) first."
+        if data["reply_count"]
+        else "",
+        f'Answer in channel="{data["channel"]}" with in_reply_to={data["id"]}: that ends the claim. Claim again to '
+        "hold it longer, with release=true to give it back.",
+    )
+
+
 def inbox(args: Args, data: Data, fence: Fence) -> str:
     """Show unread messages of all channels."""
-    left = ", ".join(f"{'99+' if count > 99 else count} in #{channel}" for channel, count in data["unread"].items())
+    left = _counts(data["unread"])
     if not data["messages"]:
+        if data.get("ended") == "listening":
+            return f"You listen in every channel already. {_LISTENING}"
         return _lines("No new messages in any channel.", f"Unread: {left}." if left else "")
     return _lines(
         f"{len(data['messages'])} unread message(s).",
@@ -239,22 +344,58 @@ def find_channel(args: Args, data: Data, fence: Fence) -> str:
 
 
 def list_instances(args: Args, data: Data, fence: Fence) -> str:
-    """List who takes part."""
+    """List who takes part, and how each can be reached."""
     lines = []
     for each in data["instances"]:
-        waits = f", waits on {', '.join(each['waiting_on'])}" if each["waiting_on"] else ""
         about = f" — {each['description']}" if each["description"] else ""
-        lines.append(f"{quoted(each['instance_id'])} is {each['status']}, last seen {each['last_seen']}{waits}{about}")
+        seen = f"is {each['status']}, last seen {each['last_seen']}"
+        lines.append(f"{quoted(each['instance_id'])} {seen}; {_reach(each)}{about}")
     return _lines(f"{_counted(len(lines), 'instance', 'instances')}.", *lines)
+
+
+def _reach(instance: Data) -> str:
+    """Return how an instance can be reached now."""
+    ways = []
+    for each in instance["waits"]:
+        place = f"#{each['channel']}" if each["channel"] else "its inbox"
+        waits = f"waits on {place}{' as a task' if each['kind'] == 'task' else ''}"
+        way = "hears of news" if each["kind"] == "events" else waits
+        parked = " (parked)" if each["role"] == "parked" else ""
+        ways.append(f"{way}{parked} since {each['since']} until {each['until']}")
+    return ", ".join(ways) or "reads when it looks"
+
+
+def subscribe(args: Args, data: Data, fence: Fence) -> str:
+    """Say what the instance is subscribed to, and what that brings."""
+    return _subscriptions(f"Subscribed to #{data['channel']}.", data)
+
+
+def unsubscribe(args: Args, data: Data, fence: Fence) -> str:
+    """Say what the instance is still subscribed to, and what that brings."""
+    return _subscriptions(f"No longer subscribed to #{data['channel']}.", data)
+
+
+def _subscriptions(done: str, data: Data) -> str:
+    names = ", ".join(f"#{name}" for name in data["channels"])
+    return _lines(
+        f"{done} Subscribed channels: {names or 'none, so every one counts'}.",
+        data["told"],
+    )
+
+
+def unread(args: Args, data: Data, fence: Fence) -> str:
+    """Show what an instance has not read."""
+    lines = [f"#{name}: {'99+' if count > 99 else count}" for name, count in data["unread"].items()]
+    head = f"Unread by {quoted(data['instance_id'])}{':' if lines else ': nothing.'}"
+    return _lines(head, *lines, "There are more channels; inbox shows all." if data["has_more"] else "")
 
 
 def share_data(args: Args, data: Data, fence: Fence) -> str:
     """Say under which key the text can be had."""
     until = f" It expires at {data['expires_at']}." if data["expires_at"] else ""
-    shared = (
+    return (
         f"Shared {data['size_bytes']:,} bytes under key {quoted(data['key'])}.{until} Tell others the key in a message."
     )
-    return _lines(shared, unread_line(data.get("unread", {})))
 
 
 def list_shared_data(args: Args, data: Data, fence: Fence) -> str:
@@ -315,12 +456,17 @@ TEXTS: dict[str, Callable[[Args, Data, Fence], str]] = {
         check_messages,
         wait_for_reply,
         get_replies,
+        message_status,
+        claim_message,
         inbox,
         search_messages,
         create_channel,
         list_channels,
         find_channel,
         list_instances,
+        subscribe,
+        unsubscribe,
+        unread,
         share_data,
         get_shared_data,
         list_shared_data,

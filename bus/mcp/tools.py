@@ -92,13 +92,16 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def answer(operation: Operation, principal: Principal, given: dict[str, Any], data: Any) -> types.CallToolResult:
+def answer(
+    operation: Operation, principal: Principal, given: dict[str, Any], data: Any, fence: Fence | None = None
+) -> types.CallToolResult:
     """Return a tool's result: the text part and the structured part, other agents' text fenced in both."""
-    fence = Fence()
+    fence = fence or Fence()
     args = text_arguments(operation, principal, given)
     # Text functions may say more than the result does: who sent, who waited.
     shown = _inert_but_content({**args["caller"], **data})
     text = texts.TEXTS[operation.name](args, shown, fence)
+    text = "\n".join([text, *(line for line in texts.beside(operation.name, data) if line not in text)])
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
         structured_content=_structured(operation, data, fence, texts.next_step(operation.name, args, shown)),

@@ -1,4 +1,4 @@
-"""REST's documents as pages and files: what a GPT imports, what programs read, what people read."""
+"""REST's documents as files: what a GPT imports, what programs read; and, flattened, what the page for people shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.cache import cache_control
@@ -44,33 +43,24 @@ def _file(made: Callable[[], Json]) -> Callable[[HttpRequest], HttpResponse]:
     return view
 
 
-@require_safe
-@cache_control(public=True, max_age=300)
-def page(request: HttpRequest) -> HttpResponse:
-    """Show the full document to people."""
-    return render(
-        request, "api_docs.html", {"public_url": settings.PUBLIC_URL, "groups": _groups(), "shapes": _shapes()}
-    )
-
-
 @cache
-def _groups() -> list[Json]:
-    """Return the operations by tag, each flattened for the template."""
+def groups() -> list[Json]:
+    """Return the operations by tag, each flattened for the page that shows them."""
     document = openapi.full()
-    groups: dict[str, list[Json]] = {tag["name"]: [] for tag in document["tags"]}
+    found: dict[str, list[Json]] = {tag["name"]: [] for tag in document["tags"]}
     for at, methods in document["paths"].items():
         for method, operation in methods.items():
-            groups[operation["tags"][0]].append(_shown(document, at, method.upper(), operation))
-    return [{"name": name, "operations": operations} for name, operations in groups.items()]
+            found[operation["tags"][0]].append(_shown(document, at, method.upper(), operation))
+    return [{"name": name, "operations": operations} for name, operations in found.items()]
 
 
 @cache
-def _shapes() -> list[Json]:
+def shapes() -> list[Json]:
     """Return what answers are made of, as far as it is no whole answer."""
     schemas: Json = openapi.full()["components"]["schemas"]
-    answers = {operation["shape"] for group in _groups() for operation in group["operations"]}
+    answers = {operation["shape"] for group in groups() for operation in group["operations"]}
     return [
-        {"name": name, "text": _marked(schema.get("description", "")), "fields": _fields(schema)}
+        {"name": name, "text": _marked(schema.get("description", "")), "fields": fields(schema)}
         for name, schema in schemas.items()
         if name not in answers or name == "Usage"  # which is a part of another answer as well
     ]
@@ -78,17 +68,18 @@ def _shapes() -> list[Json]:
 
 def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
     arguments = [
-        _row(each["name"], each["schema"] | {"description": each.get("description", "")}, each.get("required"))
+        row(each["name"], each["schema"] | {"description": each.get("description", "")}, each.get("required"))
         | {"place": each["in"]}
         for each in operation.get("parameters", [])
     ]
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         arguments += [
-            _row(name, each, name in body["required"]) | {"place": "body"} for name, each in body["properties"].items()
+            row(name, each, name in body["required"]) | {"place": "body"} for name, each in body["properties"].items()
         ]
     responses = operation["responses"]
-    answer = _resolved(document, responses["200"]["content"]["application/json"]["schema"])
+    (answered,) = responses["200"]["content"].values()
+    answer = _resolved(document, answered["schema"])
     return {
         "id": operation["operationId"],
         "title": operation["summary"],
@@ -99,7 +90,7 @@ def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
         "curl": _curl(at, method, operation),
         "shape": answer["type"],
         "answer": _marked(answer.get("description", "")),
-        "fields": _fields(answer),
+        "fields": fields(answer),
         "refusals": [
             {"status": status, "codes": each["content"]["application/json"]["schema"]["properties"]["code"]["enum"]}
             for status, each in responses.items()
@@ -108,12 +99,13 @@ def _shown(document: Json, at: str, method: str, operation: Json) -> Json:
     }
 
 
-def _fields(schema: Json) -> list[Json]:
+def fields(schema: Json) -> list[Json]:
+    """Return what the page shows of an object's fields."""
     needed = schema.get("required", [])
-    return [_row(name, each, name in needed) for name, each in schema["properties"].items()]
+    return [row(name, each, name in needed) for name, each in schema["properties"].items()]
 
 
-def _row(name: str, schema: Json, is_needed: object) -> Json:
+def row(name: str, schema: Json, is_needed: object) -> Json:
     """Return what the page shows of an argument or a field: its first type, or the shape it is or is a list of."""
     first: Json = schema.get("anyOf", [schema])[0]
     kind = first.get("type", "object")
@@ -152,7 +144,12 @@ def _curl(at: str, method: str, operation: Json) -> str:
         at = at.replace(f"{{{name}}}", value)
     query = "&".join(f"{name}={values[name]}" for name in in_query)
     address = f"{settings.PUBLIC_URL}{at}{'?' if query else ''}{query}"
-    lines = [f"curl {'' if method != 'DELETE' else '-X DELETE '}'{address}'", "-H 'Authorization: Bearer YOUR_KEY'"]
+    (kind,) = operation["responses"]["200"]["content"]
+    unbuffered = "-N " if kind == openapi.STREAM else ""
+    lines = [
+        f"curl {unbuffered}{'' if method != 'DELETE' else '-X DELETE '}'{address}'",
+        "-H 'Authorization: Bearer YOUR_KEY'",
+    ]
     if "requestBody" in operation:
         example = operation["requestBody"]["content"]["application/json"]["example"]
         lines += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(example)}'"]
@@ -163,6 +160,5 @@ def urlpatterns() -> list[URLPattern]:
     """Return where the documents are."""
     return [
         path("openapi.json", _file(openapi.for_actions), name="openapi"),
-        path("docs/api/", page, name="api-docs"),
         path("docs/api/openapi.json", _file(openapi.full), name="openapi-full"),
     ]

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from accounts import rates
 from accounts.principals import Principal
 from bus import callers
-from bus.operations import OPERATIONS, Operation
+from bus.operations import EVENTS, OPERATIONS, Operation
 from bus.rest import formats, lane
 from crosswire.lib import http
 from crosswire.lib.errors import CrossWireError
@@ -89,7 +89,7 @@ class RootView(APIView):
         }
         paths = {
             f"{operation.http.method} {lane.PREFIX}{operation.http.path}": operation.description
-            for operation in OPERATIONS.values()
+            for operation in (*OPERATIONS.values(), EVENTS)
             if operation.http
         }
         return Response({"browse": links, "operations": paths})

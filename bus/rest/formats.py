@@ -65,7 +65,7 @@ class KeyAuthentication(BaseAuthentication):
         try:
             if not key:
                 raise principals.missing_key()
-            principal = principals.authenticate(key, client)
+            principal = principals.authenticate(key)
         except CrossWireError as refusal:
             request.META[_REFUSAL] = refusal
             return None

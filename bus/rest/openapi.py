@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter
 
-from bus.operations import OPERATIONS, Operation
+from bus.operations import EVENTS, OPERATIONS, Operation
 from bus.rest import lane
 from bus.rest.plainer import plainer
 from crosswire import __version__
@@ -26,12 +26,18 @@ _ALWAYS = (
     *("invalid_input", "unauthorized", "suspended", "bad_origin", "not_acceptable", "bad_host"),
     *("address_too_long", "headers_too_large", "rate_limited", "internal", "unavailable"),
 )
+STREAM = "text/event-stream"
+_ANSWERED = {
+    "application/json": "Done.",
+    STREAM: "A stream of events, each of this form, until either side ends it. Lines that begin with a colon say that "
+    "it is still there.",
+}
 _MEANINGS = {
     400: "An argument is missing, unknown, malformed or out of range.",
     401: "There is no key, or it is unknown, expired or revoked.",
     403: "This key, workspace or web page may not.",
     404: "There is no such thing here.",
-    406: "Answers are JSON.",
+    406: "Answers are JSON; events are text/event-stream.",
     409: "It conflicts with what is there.",
     413: "Too large.",
     414: "The address is too long.",
@@ -49,6 +55,7 @@ _LINKS = {
     "send_message": {
         "check_messages": {"channel": "channel"},
         "get_replies": {"channel": "channel", "id": "id"},
+        "message_status": {"channel": "channel", "id": "id"},
     },
     "share_data": {"get_shared_data": {"key": "key"}, "delete_shared_data": {"key": "key"}},
 }
@@ -80,7 +87,7 @@ def codes(operation: Operation) -> dict[int, list[str]]:
 def full() -> Json:
     """Return the document for people and programs."""
     paths: dict[str, Json] = defaultdict(dict)
-    bound = [operation for operation in OPERATIONS.values() if operation.http is not None]
+    bound = [operation for operation in (*OPERATIONS.values(), EVENTS) if operation.http is not None]
     adapters = [(each.name, "serialization", TypeAdapter(each.result)) for each in bound]
     answers, definitions = TypeAdapter.json_schemas(adapters, ref_template=SCHEMAS + "{model}")  # type: ignore[arg-type]
     for each in bound:
@@ -148,14 +155,21 @@ def _operation(operation: Operation, answer: Json) -> Json:
     }
     arguments, needed = _arguments(operation)
     in_path = re.findall(r"{(\w+)}", operation.http.path)
-    if operation.http.method == "POST":
-        told["requestBody"] = {"required": True, "content": {"application/json": _body(arguments, needed)}}
-    else:
-        told["parameters"] = [
-            _parameter(name, schema, is_in_path=name in in_path, is_needed=name in needed)
-            for name, schema in sorted(arguments.items(), key=lambda each: each[0] not in in_path)
-        ]
-    answered: Json = {"description": "Done.", "content": {"application/json": {"schema": answer}}}
+    has_body = operation.http.method == "POST"
+    beside = [] if has_body else [name for name in arguments if name not in in_path]
+    if parameters := [
+        _parameter(name, arguments[name], is_in_path=name in in_path, is_needed=name in needed)
+        for name in (*in_path, *beside)
+    ]:
+        told["parameters"] = parameters
+    if has_body:
+        body = _body(
+            {name: schema for name, schema in arguments.items() if name not in in_path},
+            [name for name in needed if name not in in_path],
+        )
+        told["requestBody"] = {"required": True, "content": {"application/json": body}}
+    kind = STREAM if operation is EVENTS else "application/json"
+    answered: Json = {"description": _ANSWERED[kind], "content": {kind: {"schema": answer}}}
     if operation.name in _LINKS:
         answered["links"] = _links(operation)
     told["responses"] = {"200": answered} | {
@@ -279,7 +293,14 @@ def _tag(operation: Operation) -> str:
     """Return the heading an operation stands under: the first part of its path."""
     assert operation.http is not None
     first = operation.http.path.split("/")[1]
-    return {"register": "instances", "search": "messages", "whoami": "account", "usage": "account"}.get(first, first)
+    headings = {
+        "events": "subscriptions",
+        "register": "instances",
+        "search": "messages",
+        "usage": "account",
+        "whoami": "account",
+    }
+    return headings.get(first, first)
 
 
 def _untitled(schema: Any, *, is_schema: bool = True) -> Any:

@@ -16,6 +16,7 @@ _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}}
 def plainer(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with one way to authenticate and one type for each argument, without links and examples."""
     plain = copy.deepcopy(document)
+    plain["paths"] = {path: methods for path, methods in plain["paths"].items() if not _is_stream(methods)}
     for operation in (each for path in plain["paths"].values() for each in path.values()):
         for parameter in operation.get("parameters", []):
             for dropped in ("example", "allowEmptyValue"):
@@ -33,6 +34,11 @@ def plainer(document: dict[str, Any]) -> dict[str, Any]:
     plain["components"] = {"schemas": _with_properties(plain["components"]["schemas"]), "securitySchemes": _SECURITY}
     del plain["externalDocs"]
     return plain
+
+
+def _is_stream(methods: dict[str, Any]) -> bool:
+    """Return whether a path answers with what never ends: an action takes nothing but JSON."""
+    return any("application/json" not in each["responses"]["200"]["content"] for each in methods.values())
 
 
 def _argument(schema: dict[str, Any]) -> dict[str, Any]:

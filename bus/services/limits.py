@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
+from accounts import refusals
 from accounts.models import Workspace
 from accounts.plans import Plan, plan_in_force, upgrade_url
 from accounts.principals import Principal
@@ -30,32 +33,19 @@ def refuse_suspended(suspended_at: Any, reason: str) -> None:
         raise CrossWireError("suspended", f"This workspace is suspended: {reason or 'ask the operator'}.")
 
 
-def reached(plan: Plan, message: str, limit: int, used: int, **details: Any) -> CrossWireError:
-    """Return the refusal for a limit that is reached."""
-    return CrossWireError(
-        "limit_reached",
-        f"{message} Upgrade at {upgrade_url()}.",
-        plan=plan.name,
-        limit=limit,
-        used=used,
-        upgrade_url=upgrade_url(),
-        **details,
-    )
-
-
-def quota_exceeded(plan: Plan, used: int) -> CrossWireError:
-    """Return the refusal for a message past the month's quota."""
-    resets_at = clock.month_ends_at(clock.now())
-    return CrossWireError(
-        "quota_exceeded",
-        f"Plan {plan.title} has {plan.messages} messages a month and {used} are used; the count starts anew at "
-        f"{clock.iso(resets_at)}. Upgrade at {upgrade_url()}.",
-        retry_after=max(1, int((resets_at - clock.now()).total_seconds())),
-        plan=plan.name,
-        limit=plan.messages,
-        used=used,
-        resets_at=clock.iso(resets_at),
-        upgrade_url=upgrade_url(),
+def reached(
+    principal: Principal,
+    plan: Plan,
+    message: str,
+    limit: int,
+    used: int,
+    *,
+    frees_at: str | None = None,
+    **details: Any,
+) -> CrossWireError:
+    """Return the refusal for a limit that is reached; `frees_at` where time alone makes room."""
+    return refusals.limit_reached(
+        plan, message, principal.workspace_slug, limit=limit, used=used, frees_at=frees_at, **details
     )
 
 
@@ -65,7 +55,8 @@ def require_channel(principal: Principal, plan: Plan, being_made: int = 0) -> No
         return
     used = channels_used(principal) + being_made
     if used >= plan.channels:
-        raise reached(plan, f"Plan {plan.title} has {plan.channels} channels and {used} exist.", plan.channels, used)
+        message = f"Plan {plan.title} has {plan.channels} channels and {used} exist; archived ones do not count."
+        raise reached(principal, plan, message, plan.channels, used)
 
 
 def channels_used(principal: Principal) -> int:
@@ -80,13 +71,19 @@ def require_place(principal: Principal, name: str, plan: Plan, being_taken: int 
     holders = list(places_held(principal).exclude(name=name).order_by("last_seen_at"))
     if len(holders) + being_taken < plan.instances:
         return
-    until = {row.name: clock.iso(row.last_seen_at + HOLDS_PLACE) for row in holders}
-    told = ", ".join(f'"{holder}" (free at {when} unless seen)' for holder, when in until.items())
+    waiting = set(access.open_waits(principal).exclude(instance=None).values_list("instance", flat=True))
+    until = {row.name: None if row.pk in waiting else clock.iso(row.last_seen_at + HOLDS_PLACE) for row in holders}
+    told = ", ".join(
+        f'"{holder}" ({f"free at {when} unless seen" if when else "as long as it waits"})'
+        for holder, when in until.items()
+    )
     raise reached(
+        principal,
         plan,
         f"Plan {plan.title} has {plan.instances} places for instances; taken by {told}. Unregister one, or wait.",
         plan.instances,
         len(holders),
+        frees_at=min(filter(None, until.values()), default=None),
         places=until,
     )
 
@@ -99,23 +96,46 @@ def places_held(principal: Principal) -> QuerySet[Instance]:
     )
 
 
+def holding(principal: Principal, names: Iterable[str]) -> set[str]:
+    """Return which of these instances hold a place."""
+    return set(places_held(principal).filter(name__in=list(names)).values_list("name", flat=True))
+
+
+class Counted(NamedTuple):
+    """What counts against the month's messages, and against the space for shared data, in bytes."""
+
+    messages: int
+    data_bytes: int
+
+
+def counted(principal: Principal) -> Counted:
+    """Return the counts; what expired items still take is given back before anything is refused for want of space."""
+    expired = access.expired_shared_items(principal).order_by().values("workspace").annotate(total=Sum("size_bytes"))
+    expired_bytes = Coalesce(Subquery(expired.values("total")), 0)
+    counters = Counters.objects.annotate(expired_bytes=expired_bytes).get(workspace=principal.workspace_id)
+    sent = counters.month_messages if counters.month == clock.month_of(clock.now()) else 0
+    return Counted(sent, counters.data_bytes - counters.expired_bytes)
+
+
 def usage(principal: Principal) -> Usage:
-    """Return the plan as it is now and what is used of it."""
+    """Return the plan as it is now and what is used of it. Raises: CrossWireError `suspended`."""
     plan = plan_now(principal)
-    counters = Counters.objects.get(workspace=principal.workspace_id)
-    now = clock.now()
-    sent = counters.month_messages if counters.month == clock.month_of(now) else 0
+    return usage_of(principal, plan, counted(principal))
+
+
+def usage_of(principal: Principal, plan: Plan, used: Counted) -> Usage:
+    """Return what is used of a plan, with the counts as they were just read; in a suspended workspace as well."""
     return {
         "workspace": principal.workspace_name,
         "plan": plan.name,
-        "messages": _quota(sent, plan.messages),
+        "messages": _quota(used.messages, plan.messages),
         "instances": _quota(places_held(principal).count(), plan.instances),
         "channels": _quota(channels_used(principal), plan.channels),
-        "data_bytes": _quota(counters.data_bytes, plan.data_bytes),
+        "data_bytes": _quota(used.data_bytes, plan.data_bytes),
         "retention_days": plan.retention_days,
         "calls_per_minute": plan.calls,
-        "resets_at": clock.iso(clock.month_ends_at(now)),
-        "upgrade_url": upgrade_url(),
+        "resets_at": clock.iso(clock.month_ends_at(clock.now())),
+        "upgrade_url": upgrade_url(principal.workspace_slug),
     }
 
 

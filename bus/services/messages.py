@@ -14,9 +14,10 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
+from accounts import refusals
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
-from bus import calls, cursors, fulltext, hot, retention, storing, wakeups
+from bus import calls, cursors, fulltext, hot, quotas, retention, storing, wakeups
 from bus.models import Message
 from bus.results import Sent
 from bus.services import instances, limits
@@ -27,7 +28,10 @@ from crosswire.lib.errors import CrossWireError, not_found, unavailable
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message somebody asked to store. `is_alone`: no other call of its instance ran beside this one."""
+    """A message somebody asked to store. `is_alone`: no other call of its instance ran beside this one.
+
+    Only agents take places, have something unread, and stop at a pause. What the system says costs no quota.
+    """
 
     principal: Principal
     channel: str
@@ -37,6 +41,18 @@ class Draft:
     in_reply_to: int | None
     idempotency_key: str | None
     is_alone: bool = True
+    sender_kind: str = Message.SenderKind.AGENT.value
+    passes_pause: bool = False
+
+    @property
+    def is_by_agent(self) -> bool:
+        """Whether an instance sends it."""
+        return self.sender_kind == Message.SenderKind.AGENT
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it costs a message of the month's quota."""
+        return self.sender_kind != Message.SenderKind.SYSTEM
 
     @property
     def digest(self) -> str:
@@ -68,8 +84,13 @@ def send(principal: Principal, **fields: Any) -> Sent:
     Raises: CrossWireError `quota_exceeded`, `limit_reached` (a channel or a place past the plan), `not_found`
     (`in_reply_to`), `idempotency_conflict`, `paused`, `suspended`, `read_only_key`, `wrong_instance`.
     """
+    return store(draft(principal, **fields))
+
+
+def store(one: Draft) -> Sent:
+    """Store one draft. Raises: as `send`."""
     try:
-        outcome = send_many([draft(principal, **fields)])[0]
+        outcome = send_many([one])[0]
     except StoreError as failure:
         raise not_stored(failure) from failure
     if isinstance(outcome, CrossWireError):
@@ -110,14 +131,14 @@ class StoreError(Exception):
 
 def _with_unread(drafts: Sequence[Draft], outcomes: list[Sent | CrossWireError]) -> list[Sent | CrossWireError]:
     """Tell each sender what it has not read. A database that goes away now changes nothing: the batch is stored."""
-    senders = {each.sender: each.principal for each in drafts}
+    senders = {each.sender: each.principal for each in drafts if each.is_by_agent}
     try:
-        unread = {sender: instances.unread(principal, sender) for sender, principal in senders.items()}
+        news = {sender: instances.news(principal, sender) for sender, principal in senders.items()}
     except DatabaseProblem:
         return outcomes
     for each, outcome in zip(drafts, outcomes, strict=True):
-        if not isinstance(outcome, CrossWireError) and unread[each.sender]:
-            outcome["unread"] = unread[each.sender]
+        if each.is_by_agent and not isinstance(outcome, CrossWireError):
+            outcome.update(news[each.sender])  # type: ignore[typeddict-item] # its own keys
     return outcomes
 
 
@@ -166,6 +187,7 @@ class _Batch:
             self.workspace_id, {(each.channel, each.sender) for each in self.drafts}
         )
         wanted = {(each.sender, each.idempotency_key) for each in self.drafts if each.idempotency_key}
+        self.sent_before = self.counters.month_messages
         self.remembered = (
             storing.remembered(self.workspace_id, wanted, self.now - retention.IDEMPOTENCY_REMEMBERED) if wanted else {}
         )
@@ -182,9 +204,10 @@ class _Batch:
             channel = self._channel(each)
             if each.in_reply_to is not None:
                 self._require_parent(each, channel)
-            joins = self._requires_place(each)
-            if self.plan.messages is not None and self.counters.month_messages >= self.plan.messages:
-                raise limits.quota_exceeded(self.plan, self.counters.month_messages)
+            joins = each.is_by_agent and self._requires_place(each)
+            is_used_up = self.plan.messages is not None and self.counters.month_messages >= self.plan.messages
+            if each.is_counted and is_used_up:
+                raise refusals.quota_exceeded(self.plan, self.counters.month_messages, each.principal.workspace_slug)
         except CrossWireError as refusal:
             return refusal
         return self._admit(each, channel, joins=joins)
@@ -203,11 +226,11 @@ class _Batch:
 
     def _channel(self, each: Draft) -> storing.ChannelState:
         channel = self.channels.get(each.channel)
+        if channel is not None and channel.is_paused and not each.passes_pause:
+            raise CrossWireError("paused", f"#{each.channel} is paused by a person; wait until it is resumed.")
         if channel is None or channel.is_archived:
             limits.require_channel(each.principal, self.plan, self.new_channels)
             return channel or storing.ChannelState(None, each.channel)
-        if channel.is_paused:
-            raise CrossWireError("paused", f"#{each.channel} is paused by a person; wait until it is resumed.")
         return channel
 
     def _require_parent(self, each: Draft, channel: storing.ChannelState) -> None:
@@ -230,21 +253,25 @@ class _Batch:
         channel.is_archived = False
         self.new_places += joins
         self.counters = self.counters._replace(
-            last_number=self.counters.last_number + 1, month_messages=self.counters.month_messages + 1, last_at=self.now
+            last_number=self.counters.last_number + 1,
+            month_messages=self.counters.month_messages + each.is_counted,
+            last_at=self.now,
         )
         number = self.counters.last_number
         self.channels[each.channel] = channel
         channel.write(number, each.sender, self.now)
-        person = self.people.setdefault(each.sender, storing.SenderState(None, each.sender, number - 1))
-        person.wrote(self.now, each.principal.client)
+        if each.is_by_agent:
+            person = self.people.setdefault(each.sender, storing.SenderState(None, each.sender, number - 1))
+            person.wrote(self.now, each.principal.client)
         self.stored.append(
             storing.NewMessage(
                 number=number,
                 channel=channel,
                 seq=channel.last_seq,
                 sender=each.sender,
-                sender_kind=Message.SenderKind.AGENT.value,
-                verified=each.principal.is_verified,
+                sender_kind=each.sender_kind,
+                member_id=each.principal.member_id if each.sender_kind == Message.SenderKind.HUMAN else None,
+                verified=each.principal.is_verified or not each.is_by_agent,
                 message_type=each.message_type,
                 content=each.content,
                 in_reply_to=each.in_reply_to,
@@ -306,3 +333,4 @@ class _Batch:
         made = [new.channel.name for new in self.stored if new.channel.was_made]
         newest = {new.channel.name: new.number for new in self.stored}
         wakeups.stored(self.workspace_id, newest, made)
+        quotas.notice(self.workspace_id, self.sent_before, self.counters.month_messages, self.plan.messages)

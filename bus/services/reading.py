@@ -10,7 +10,7 @@ import orjson
 from accounts.principals import Principal
 from bus import access, calls, cursors, hot, retention
 from bus.models import Channel, Message
-from bus.results import Inbox, MessageItem, Messages, Ok, Replies
+from bus.results import Inbox, MessageItem, Messages, Ok, Replies, ToInstance
 from bus.services import instances
 from crosswire.lib import clock
 from crosswire.lib.database import writing
@@ -159,18 +159,31 @@ def item(row: hot.Row, channel: str) -> MessageItem:
     }
 
 
-def remember(principal: Principal, found: hot.Standing, place: hot.Place, answer: Answer) -> hot.Place:
-    """Store what the call confirmed and what its answer holds; return the place after it."""
+def remember(
+    principal: Principal,
+    found: hot.Standing,
+    place: hot.Place,
+    answer: Answer,
+    *,
+    is_task: bool = False,
+    ends: str = "",
+) -> hot.Place:
+    """Store what the call confirmed and what its answer holds; return the place after it.
+
+    `is_task`: the answer can be fetched again. `ends`: the token of the wait that is over with it.
+    """
     now = clock.now()
     numbers = [message["id"] for message in answer.messages]
-    after = cursors.hold(place, answer.start, numbers, now, is_alone=calls.is_alone()) if numbers else place
+    after = cursors.hold(place, answer.start, numbers, now, how=_how(is_task=is_task)) if numbers else place
     if after == found.place:
         return after
-    with writing():
-        hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
-        if numbers:
-            hot.hand_out(principal.workspace_id, place.channel_id, found.instance_id, numbers, now)
-            calls.handed(principal.workspace_id, place.channel_id, found.instance_id, now)
+    workspace, instance = principal.workspace_id, found.instance_id
+    # The wait before the cursor, as a release of a mutual wait and a task's end lock them.
+    first = [hot.wait_forgotten(workspace, ends)] if ends else []
+    last = [hot.handed_out(workspace, place, instance, numbers, now)] if numbers else []
+    hot.together(*first, hot.cursor_moved(workspace, instance, after, now), *last)
+    if numbers:
+        calls.handed(workspace, place.channel_id, instance, now)
     return after
 
 
@@ -184,11 +197,25 @@ def result(answer: Answer, found: hot.Standing | None = None, place: hot.Place |
     }
     if answer.older:
         shown["older"] = True
-    if found and (elsewhere := instances.tell(found.elsewhere)):
-        shown["unread"] = elsewhere
-    if place and answer.older and answer.start > place.read_to:
+    if found:
+        shown.update(beside(found, place, answer.start, len(messages)))  # type: ignore[typeddict-item] # its own keys
+    if place and skipped(place, answer.start, len(messages)):
         shown["fetch"] = f'check_messages(channel="{place.channel}", after_id={place.read_to})'
     return shown
+
+
+def beside(found: hot.Standing, place: hot.Place | None, start: int, held: int = 0) -> ToInstance:
+    """Return what an answer tells of what it leaves unread: in other channels, and what it skipped in its own."""
+    left = skipped(place, start, held) if place else 0
+    own = [place._replace(unread=left)] if place and left else []
+    return instances.tell(found, [*own, *found.elsewhere])
+
+
+def skipped(place: hot.Place, start: int, held: int) -> int:
+    """Return how many unread messages an answer of so many, which began above what is read, does not hold."""
+    if start <= place.read_to:
+        return 0  # what it does not hold comes after it
+    return place.unread if place.unread > 99 else max(0, place.unread - held)  # more than 99 may be any number
 
 
 def get_replies(principal: Principal, *, message_id: int, channel: str | None = None) -> Replies:
@@ -244,6 +271,19 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
         ack_inbox(principal, instance_id=name, channel=channel, up_to=up_to)
     found = instances.arrive(principal, name, None, INBOX_CHANNELS)
     places = {place.channel: settled(principal, name, place, None) for place in found.elsewhere}
+    return hand_out_unread(principal, name, found, places, limit)
+
+
+def hand_out_unread(
+    principal: Principal,
+    name: str,
+    found: hot.Standing,
+    places: dict[str, hot.Place],
+    limit: int,
+    *,
+    is_task: bool = False,
+) -> Inbox:
+    """Return the oldest unread messages of these channels and remember them as handed out."""
     around = AROUND_BYTES + sum(len(f'"{place.channel}":100,') for place in found.elsewhere)
     kept = fitting(_oldest_unread(principal, name, places, limit), around)
     left: dict[str, int] = {}
@@ -252,11 +292,17 @@ def inbox(principal: Principal, *, instance_id: str, limit: int = 20, ack: dict[
         with writing():
             for place in sorted(found.elsewhere):  # by channel: two calls lock in one order
                 numbers = [message["id"] for message in kept if message["channel"] == place.channel]
-                _remember_in_inbox(principal, found, place, places[place.channel], numbers)
+                after = places[place.channel]
+                if numbers:
+                    after = cursors.hold(after, after.read_to, numbers, clock.now(), how=_how(is_task=is_task))
+                _remember_in_inbox(principal, found, place, after, numbers)
                 floor = max(numbers, default=max(places[place.channel].read_to, gone))
                 if rest := hot.unread(principal.workspace_id, place.channel_id, floor, name):
                     left[place.channel] = rest
-    return {"messages": kept, "unread": left, "has_more": bool(left)}
+    answer: Inbox = {"messages": kept, "unread": left, "has_more": bool(left)}
+    if not is_task:
+        answer.update(instances.tell(found, []))  # type: ignore[typeddict-item] # its own keys
+    return answer
 
 
 def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place], limit: int) -> list[MessageItem]:
@@ -278,15 +324,21 @@ def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place]
 
 
 def _remember_in_inbox(
-    principal: Principal, found: hot.Standing, before: hot.Place, place: hot.Place, numbers: Sequence[int]
+    principal: Principal, found: hot.Standing, before: hot.Place, after: hot.Place, numbers: Sequence[int]
 ) -> None:
-    now = clock.now()
-    after = cursors.hold(place, place.read_to, numbers, now, is_alone=calls.is_alone()) if numbers else place
+    now = after.pending_at or clock.now()
     if after != before:
         hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
     if numbers:
-        hot.hand_out(principal.workspace_id, place.channel_id, found.instance_id, numbers, now)
-        calls.handed(principal.workspace_id, place.channel_id, found.instance_id, now)
+        hot.hand_out(principal.workspace_id, before, found.instance_id, numbers, now)
+        calls.handed(principal.workspace_id, before.channel_id, found.instance_id, now)
+
+
+def _how(*, is_task: bool) -> str:
+    """Return what can confirm the answer of the call under way."""
+    if is_task:
+        return cursors.TASK
+    return cursors.OPEN if calls.is_alone() else cursors.STRICT
 
 
 def ack_inbox(principal: Principal, *, instance_id: str, channel: str, up_to: int) -> Ok:
@@ -305,7 +357,7 @@ def ack_inbox(principal: Principal, *, instance_id: str, channel: str, up_to: in
     after = cursors.acknowledge(place, min(up_to, known.last_number))
     with writing():
         hot.move_cursor(principal.workspace_id, found.instance_id, after, clock.now())
-    return {"ok": True}
+    return {"ok": True, **instances.news(principal, name)}
 
 
 def _fresh_place(channel: Channel, found: hot.Standing) -> hot.Place:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta
+from typing import Any
 
 from accounts.principals import Principal
 from bus import access, fulltext, retention
 from bus.fulltext import Scope
+from bus.models import Message
 from bus.params import BIGGEST_ID
 from bus.results import Found
 from bus.services import reading
@@ -19,6 +22,7 @@ SEARCHED_MOST = 5_000
 RANKED_BY = 2_000
 """Characters of a message that decide its rank, from its beginning."""
 READ_AT_ONCE = 250
+_GROWTH = 4
 READ_MOST = 16_000_000
 """Characters that one search reads, whatever the messages are."""
 
@@ -26,7 +30,24 @@ type Matches = tuple[list[int], int | None]
 """Numbers, best first, and back to which number was looked if not at everything."""
 
 
-def search(
+@dataclass(frozen=True)
+class Hits:
+    """Messages that match, best first; `back` is the number back to which was looked, None for all."""
+
+    messages: list[Message]
+    back: int | None = None
+
+
+def search(principal: Principal, *, query: str, limit: int = 10, **filters: Any) -> Found:
+    """Return messages that match all of the query, as many as one answer can hold. Raises: as `hits`."""
+    found = hits(principal, query=query, limit=limit, **filters)
+    answer: Found = {"messages": reading.fitting([reading.stored_item(row) for row in found.messages])}
+    if found.back is not None:
+        answer["searched_back_to"] = found.back
+    return answer
+
+
+def hits(
     principal: Principal,
     *,
     query: str,
@@ -36,7 +57,7 @@ def search(
     message_type: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Found:
+) -> Hits:
     """Return messages that match all of the query. Any text is a legal query.
 
     Words match the beginnings of words, whatever their case and accents, and are ranked among the newest 1,000 hits.
@@ -48,17 +69,13 @@ def search(
     with fulltext.time_limit():
         scope = _scope(principal, channel, since, until)
         if scope is None:
-            return {"messages": []}
+            return Hits([])
         scope = scope._replace(sender=sender, message_type=message_type)
         numbers, back = _look(scope, query, limit)
         if not numbers and (bare := words.without_wrappers(query)) not in ("", query):
             numbers, back = _look(scope, bare, limit)
         rows = {row.number: row for row in access.messages(principal).filter(number__in=numbers[:limit])}
-    shown = [reading.stored_item(rows[number]) for number in numbers[:limit] if number in rows]
-    found: Found = {"messages": reading.fitting(shown)}
-    if back is not None:
-        found["searched_back_to"] = back
-    return found
+    return Hits([rows[number] for number in numbers[:limit] if number in rows], back)
 
 
 def _scope(principal: Principal, channel: str | None, since: datetime | None, until: datetime | None) -> Scope | None:
@@ -131,13 +148,16 @@ def _literally(scope: Scope, literals: Sequence[str], limit: int) -> Matches:
     back = fulltext.oldest_of_newest(scope, SEARCHED_MOST)
     rest = scope._replace(first=max(scope.first, back or 0))
     found: list[int] = []
-    read = 0
-    while len(found) < limit and (rows := fulltext.newest_contents(rest, READ_AT_ONCE)):
+    read, at_once = 0, READ_AT_ONCE
+    while len(found) < limit and (rows := fulltext.newest_contents(rest, at_once)):
         found += [number for number, content in rows if _contains(content, literals)]
-        last, read = rows[-1][0], read + sum(len(content) for _, content in rows)
+        size = sum(len(content) for _, content in rows)
+        last, read = rows[-1][0], read + size
         rest = rest._replace(last=last - 1)
         if read > READ_MOST:
             return found, last
+        if size * _GROWTH < READ_MOST // _GROWTH:  # short messages: few large steps
+            at_once *= _GROWTH
     return found, back
 
 

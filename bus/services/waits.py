@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Any
 
+from accounts import principals
 from accounts.principals import Principal
-from bus import access, cursors, hot
+from bus import access, clients, cursors, hot
 from bus.models import Wait
-from bus.results import Inbox, Messages
+from bus.results import Inbox, Messages, ToInstance, Waited
 from bus.services import endings, instances, limits, reading
 from crosswire.lib import clock
 from crosswire.lib.database import DatabaseProblem, writing
-from crosswire.lib.errors import unavailable
+from crosswire.lib.errors import CrossWireError, unavailable
+
+WAITED_LIMIT = 100
+"""Messages in the answer of `wait_for_reply`, at most."""
+ASKED_TOGETHER = 500
+"""Waits that one statement looks for by their tokens."""
 
 
 @dataclass(slots=True)
@@ -28,10 +37,15 @@ class Asked:
     role: str
     seconds: float
     process: str
+    wanted: float = 0
+    """How many seconds at most, once it is known what registered the instance; 0 where that changes nothing."""
     floor: int | None = None
     newest: int = 0
-    unread: dict[str, int] = field(default_factory=dict)
+    is_channel_there: bool = True
+    beside: ToInstance = field(default_factory=ToInstance)
     is_open: bool = False
+    party_since: datetime | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def look(asked: Asked, token: str) -> Messages | None:
@@ -41,23 +55,73 @@ def look(asked: Asked, token: str) -> Messages | None:
     """
     if asked.instance is None or asked.principal.is_read_only:
         return _look_as_onlooker(asked, token)
-    found = instances.arrive(asked.principal, asked.instance, asked.channel)
-    asked.unread = instances.tell(found.elsewhere)
+    instance_id, answer = take(asked, token if asked.is_open else "")
+    if answer is not None and asked.is_open:
+        asked.is_open = False
+    elif answer is not None:
+        supersede(asked, instance_id)
+    elif not asked.is_open:
+        open_row(asked, token, instance_id)
+    return answer
+
+
+def take(asked: Asked, ends: str = "") -> tuple[int, Messages | None]:
+    """Return the key of the instance that asks, and what is there above the floor, which the first look fixes.
+
+    `ends`: the token of the stored wait that is over with this answer.
+    """
+    assert asked.instance is not None
+    found = instances.arrive(asked.principal, asked.instance, asked.channel, is_call=not asked.is_open)
     if asked.floor is None:
+        _bound(asked, found)
         found = _begin(asked, found)
     assert asked.floor is not None
+    asked.beside = reading.beside(found, found.place, asked.floor)
     asked.newest = found.place.newest if found.place else 0
-    answer = None
-    if found.place is not None:
-        answer = reading.read(asked.principal, found.place, asked.instance, asked.floor, asked.limit)
-    if answer is not None and answer.messages and found.place is not None:
-        if not asked.is_open:
-            supersede(asked, found.instance_id)
-        place = reading.remember(asked.principal, found, found.place, answer)
-        return reading.result(answer, found, place)
-    if not asked.is_open:
-        _open(asked, token, found.instance_id)
-    return None
+    asked.is_channel_there = found.place is not None
+    if found.place is None:
+        return found.instance_id, None
+    answer = reading.read(asked.principal, found.place, asked.instance, asked.floor, asked.limit)
+    if not answer.messages:
+        return found.instance_id, None
+    place = reading.remember(asked.principal, found, found.place, answer, ends=ends)
+    instances.touch(asked.principal, found)
+    return found.instance_id, reading.result(answer, found, place)
+
+
+def nothing(asked: Asked) -> Messages:
+    """Return an answer without messages, with what was unread elsewhere when the wait last looked."""
+    answer: Messages = {**reading.empty(), **asked.beside}
+    if not asked.is_channel_there:
+        answer["no_such_channel"] = True
+    return answer
+
+
+def told(answer: Messages | None, channel: str, floor: int, why: str, seconds: float) -> Waited:
+    """Return what a wait on a channel answers: what came, or that nothing did, what ended it, and how to go on."""
+    answer = answer or reading.empty()
+    is_done = any(message["message_type"] == "done" for message in answer["messages"])
+    return {
+        **answer,  # type: ignore[typeddict-item]  # what a mutual wait tells beside is not here
+        "channel": channel,
+        "ended": "done" if is_done else why,
+        "waited_seconds": round(seconds, 1),
+        "resume_after_id": resume_after(answer, floor),
+    }
+
+
+def resume_after(answer: Messages, floor: int) -> int:
+    """Return the id to wait on from: the last that was answered, else where the wait began."""
+    return floor if answer["last_id"] is None else answer["last_id"]
+
+
+def look_around(asked: Asked) -> None:
+    """Note, at the end of a long wait, that its client is there, and what it has not read beside what it waits for."""
+    if asked.instance is None or asked.principal.is_read_only:
+        return
+    found = instances.arrive(asked.principal, asked.instance, asked.channel or None)
+    asked.beside = reading.beside(found, found.place, asked.floor or 0)
+    asked.is_channel_there = found.place is not None or not asked.channel
 
 
 def _begin(asked: Asked, found: hot.Standing) -> hot.Standing:
@@ -71,6 +135,15 @@ def _begin(asked: Asked, found: hot.Standing) -> hot.Standing:
     if place != found.place:
         hot.move_cursor(asked.principal.workspace_id, found.instance_id, place, clock.now())
     return found._replace(place=place)
+
+
+def _bound(asked: Asked, found: hot.Standing) -> None:
+    """Let the wait last as long as the client survives, now that it is known what registered the instance."""
+    if not asked.wanted:
+        return  # it has a bound of its own
+    over_stdio = asked.principal.kind == principals.STDIO
+    longest = clients.ceiling(asked.principal.client, found.client, over_stdio=over_stdio)
+    asked.seconds = min(asked.wanted, longest)
 
 
 def supersede(asked: Asked, instance_id: int, own: int | None = None) -> None:
@@ -92,12 +165,13 @@ def _look_as_onlooker(asked: Asked, token: str) -> Messages | None:
         newest = channel.last_number if channel else 0
         asked.floor = newest if asked.after_id is None else asked.after_id
     asked.newest = channel.last_number if channel else 0
+    asked.is_channel_there = channel is not None
     if channel is not None:
         found = reading.check_as_onlooker(principal, asked.channel, asked.floor, asked.limit, asked.instance)
         if found["messages"]:
             return found
     if not asked.is_open:
-        _open(asked, token, None)
+        open_row(asked, token, None)
     return None
 
 
@@ -108,16 +182,18 @@ def look_into_inbox(asked: Asked, token: str, ack: dict[str, int] | None) -> Inb
     found = reading.inbox(
         asked.principal, instance_id=asked.instance, limit=asked.limit, ack=None if asked.is_open else ack
     )
+    asked.beside = {"unheard": found["unheard"]} if "unheard" in found else {}
     if not asked.is_open:
-        instance_id = instances.arrive(asked.principal, asked.instance, None).instance_id
+        standing = instances.arrive(asked.principal, asked.instance, None)
+        _bound(asked, standing)
         if found["messages"]:
-            supersede(asked, instance_id)
+            supersede(asked, standing.instance_id)
         else:
-            _open(asked, token, instance_id)
+            open_row(asked, token, standing.instance_id)
     return found if found["messages"] else None
 
 
-def _open(asked: Asked, token: str, instance_id: int | None) -> None:
+def open_row(asked: Asked, token: str, instance_id: int | None) -> None:
     """Store the wait's row: it makes the instance present, counts against the limit, and lets others end it.
 
     Stored first and looked around second, so that of two that begin together each can see the other.
@@ -140,22 +216,51 @@ def _open(asked: Asked, token: str, instance_id: int | None) -> None:
         until=now + timedelta(seconds=asked.seconds + 5),
     )
     asked.is_open = True
-    if instance_id is not None:
-        supersede(asked, instance_id, own=row.pk)
-    most = principal.plan.waits
-    if most is not None and access.open_waits(principal).filter(pk__lte=row.pk).count() > most:
+    try:
+        principals.check_again(principal, asked.instance)  # whoever took it away meanwhile has not seen this row
+    except CrossWireError:
         close(token)
+        raise
+    is_stream = asked.kind == Wait.Kind.EVENTS
+    if instance_id is not None and asked.kind == Wait.Kind.BLOCKING and asked.role == "active":
+        asked.party_since = now
+    if instance_id is not None and not is_stream:
+        supersede(asked, instance_id, own=row.pk)
+    try:
+        require_room(principal, row.pk, is_stream=is_stream)
+    except CrossWireError:
+        close(token)
+        raise
+
+
+def require_room(principal: Principal, newest: int, *, is_stream: bool = False) -> None:
+    """Raises: CrossWireError `limit_reached` when the plan allows no wait (or stream) beside those up to this row."""
+    most = principal.plan.waits
+    if most is None:
+        return
+    beside = access.open_waits(principal).filter(pk__lte=newest)
+    beside = beside.filter(kind=Wait.Kind.EVENTS) if is_stream else beside.exclude(kind=Wait.Kind.EVENTS)
+    if beside.count() > most:
         plan = limits.plan_now(principal)
-        raise limits.reached(plan, f"This workspace has {most} waits open, its limit.", most, most)
+        what = "streams of events" if is_stream else "waits"
+        raise limits.reached(
+            principal, plan, f"Plan {plan.title} has {most} {what} at once and all are open.", most, most
+        )
 
 
-def close(token: str) -> None:
-    """Forget a wait's row. Its `until` does the same later should the database be away now."""
+def close(*tokens: str) -> None:
+    """Forget the rows of waits. Their `until` does the same later should the database be away now."""
     try:
         with writing():
-            Wait.objects.filter(token=token, kind__in=(Wait.Kind.BLOCKING, Wait.Kind.LISTENER)).delete()
+            Wait.objects.filter(token__in=tokens).exclude(kind=Wait.Kind.TASK).delete()
     except DatabaseProblem:
         return
+
+
+def about(token: str) -> dict[str, Any]:
+    """Return what is known of a wait's end, {} when it is over for other reasons."""
+    found = Wait.objects.filter(token=token).values_list("arguments", flat=True).first()
+    return found or {}
 
 
 def beat(process: str) -> list[hot.Beat]:
@@ -176,7 +281,18 @@ def news(process: str) -> list[hot.Beat]:
     Raises: CrossWireError `unavailable` when the database is away.
     """
     try:
-        return hot.news(process)
+        return hot.news(process, clock.now())
+    except DatabaseProblem as problem:
+        raise unavailable("The database is away or busy.") from problem
+
+
+def news_of(tokens: Collection[str]) -> list[hot.Beat]:
+    """Return what each of these waits could have been woken for, as `news` does.
+
+    Raises: CrossWireError `unavailable` when the database is away.
+    """
+    try:
+        return [beat for some in batched(tokens, ASKED_TOGETHER, strict=False) for beat in hot.news_of(some)]
     except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
 
@@ -184,4 +300,4 @@ def news(process: str) -> list[hot.Beat]:
 def forget_process(process: str) -> None:
     """Forget all waits of a process that ends."""
     with writing():
-        Wait.objects.filter(process=process, kind__in=(Wait.Kind.BLOCKING, Wait.Kind.LISTENER)).delete()
+        Wait.objects.filter(process=process).exclude(kind=Wait.Kind.TASK).delete()

@@ -12,10 +12,15 @@ _file_state: tuple[int, timedelta] = (0, timedelta(0))
 
 def now() -> datetime:
     """Return the current time in UTC, in whole milliseconds."""
-    moment = datetime.now(UTC) + _offset
+    moment = of_machine() + _offset
     if _file:
         moment += _from_file()
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def of_machine() -> datetime:
+    """Return what this machine takes for the time, however far `now` was moved."""
+    return datetime.now(UTC)
 
 
 def shift(by: timedelta) -> None:

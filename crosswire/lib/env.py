@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -57,6 +59,17 @@ def one_of(name: str, *choices: str) -> str:
     return value
 
 
+def json_object(name: str) -> dict[str, Any]:
+    """Return a JSON object, which may be secret; {} when there is none. Raises: ImproperlyConfigured."""
+    try:
+        value = json.loads(secret(name) or "{}")
+    except ValueError:
+        value = None  # what stands there is not repeated: it may hold a password
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"api_key": "…"}}')
+    return value
+
+
 def public_url(name: str, default: str) -> str:
     """Return an `http(s)://host[:port]` address in lower case, without a trailing slash.
 
@@ -76,6 +89,19 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return [ipaddress.ip_network(each.strip()) for each in text(name).split(",") if each.strip()]
     except ValueError as problem:
         raise ImproperlyConfigured(f"{name}={text(name)!r} must be addresses or networks: {problem}") from problem
+
+
+def ceilings(name: str, *, most: float = 3_600) -> tuple[tuple[str, float], ...]:
+    """Return names in lower case and seconds, from `name=seconds,other=seconds`. Raises: ImproperlyConfigured."""
+    found = []
+    for each in filter(None, (part.strip() for part in text(name).split(","))):
+        start, _, seconds = each.partition("=")
+        if not start.strip() or not seconds.strip().isdecimal() or not 1 <= int(seconds) <= most:
+            raise ImproperlyConfigured(
+                f"{name}: {each!r} must be a name, = and 1 to {most:g} seconds, such as codex=100"
+            )
+        found.append((start.strip().lower(), float(seconds)))
+    return tuple(found)
 
 
 def port(name: str, default: int) -> int:

@@ -60,7 +60,15 @@ def refuse_oversized(scope: Scope) -> CrossWireError | None:
 
 
 def client_address(scope: Scope) -> str:
-    """Return the address a request comes from, past the proxies in TRUSTED_PROXIES; of IPv6 the network (/64).
+    """Return the address a request comes from, past the proxies in TRUSTED_PROXIES; of IPv6 the network (/64)."""
+    address = client_ip(scope)
+    if address is None:
+        return "unknown"
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
+
+
+def client_ip(scope: Scope) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the whole address a request comes from, None when it is not known.
 
     Proxies append to `X-Forwarded-For`, so it is read from its end, and only as far as trusted ones wrote it.
     """
@@ -72,9 +80,7 @@ def client_address(scope: Scope) -> str:
         if not settings.TRUSTED_PROXIES or (hop := hops.pop()) is None:
             break
         address = hop
-    if address is None:
-        return "unknown"
-    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
+    return address
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -247,6 +253,20 @@ async def reply_json(send: Send, status: int, value: Any, headers: Iterable[tupl
     await send({"type": "http.response.body", "body": body})
 
 
+async def reply_page(send: Send, status: int, page: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with a page that nothing but its own site is a part of."""
+    body = page.encode()
+    head = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
+        *SECURITY_HEADERS,
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def reply_refusal(send: Send, refusal: CrossWireError, headers: HeaderList | None = None) -> None:
     """Answer with a refusal in the product's error shape."""
     await reply_json(send, refusal.status, refusal.as_dict(), [*refusal_headers(refusal), *(headers or [])])
@@ -314,6 +334,7 @@ class Exchange:
         self._body: bytes | None = body
         self._receive, self._send = receive, send
         self._before_last = before_last
+        self._has_begun = asyncio.Event()
         self._is_complete = False
         self.is_broken = False
 
@@ -323,6 +344,13 @@ class Exchange:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
         return await self.after_body()
+
+    async def receive_late(self) -> Any:
+        """As `receive`, but that the client left is told only once the answer has begun: what was begun is done."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            await self._has_begun.wait()
+        return message
 
     async def after_body(self) -> Any:
         """Return what comes after the body: that the client left."""
@@ -334,6 +362,7 @@ class Exchange:
     async def send(self, message: Any) -> None:
         """Pass a part of the answer on."""
         if message["type"] == "http.response.start":
+            self._has_begun.set()
             message = {**message, "headers": [*message.get("headers", []), *_headers_beside(message)]}
         is_last = message["type"] == "http.response.body" and not message.get("more_body")
         if is_last:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextvars import Context
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,6 +33,18 @@ _OPTIONS: dict[str, Any] = {
     "socket_timeout": PATIENCE_SECONDS,
     "socket_connect_timeout": PATIENCE_SECONDS,
 }
+
+
+class _OwnContext(redis.asyncio.connection.AbstractConnection):
+    """A connection opened in nobody's context: its transport keeps that, and would keep the request which was first
+    to need it, and all it was told, for as long as the connection lasts."""
+
+    async def connect(self) -> None:
+        """Open it."""
+        opening = super().connect()  # type: ignore[no-untyped-call] # the client has no types there
+        await asyncio.get_running_loop().create_task(opening, context=Context())
+
+
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 _away_until = 0.0
 
@@ -48,6 +61,7 @@ def async_client() -> redis.asyncio.Redis:
     known = _of_loops.get(loop)
     if known is None:
         pool = redis.asyncio.BlockingConnectionPool.from_url(settings.REDIS_URL, **_OPTIONS)
+        pool.connection_class = type("Connection", (_OwnContext, pool.connection_class), {})
         known = _of_loops[loop] = redis.asyncio.Redis.from_pool(pool)
     return known
 

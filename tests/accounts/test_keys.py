@@ -56,21 +56,6 @@ def test_a_made_key_is_the_only_copy_of_its_text(alice: Caller) -> None:
     assert code_of(key.digest) == code_of(key.prefix) == code_of(text.upper()) == code_of(text[:-1]) == "unauthorized"
 
 
-def test_where_and_when_a_key_was_used_is_noted_at_most_once_a_minute(
-    call: Surface, alice: Caller, clock: Clock
-) -> None:
-    assert key_row(alice.key).last_used_at is None
-    call.ok(alice, "whoami")
-    first = key_row(alice.key)
-    assert first.last_used_at is not None
-    assert first.last_used_client.startswith("python-httpx2/")
-    for seconds, is_noted in ((30, False), (31, True)):
-        clock.forward(seconds=seconds)
-        principals._forget({"workspace": alice.workspace.pk})
-        call.ok(alice, "whoami")
-        assert (key_row(alice.key).last_used_at != first.last_used_at) is is_noted
-
-
 def test_a_refused_use_is_not_noted(call: Surface, alice: Caller) -> None:
     services.suspend(alice.workspace, "")
     services.revoke_key(key_row(alice.key))

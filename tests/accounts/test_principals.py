@@ -22,9 +22,9 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     look_up = principals._look_up
 
-    def noted(digest: str, client: str) -> Any:
+    def noted(digest: str) -> Any:
         asked.append(digest)
-        return look_up(digest, client)
+        return look_up(digest)
 
     monkeypatch.setattr(principals, "_look_up", noted)
     return asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from abc import ABC, abstractmethod
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.agents.stub_model import SERVER, StubModel
+from tests.agents.terminal import Terminal
 from tests.clients.packages import NODE, Packages
 from tests.support.processes import finish
 
 RUN_SECONDS = 120.0
 KEY_VARIABLE = "CROSSWIRE_KEY"
 PROMPT = "Join the bus, say hello, read what is there and wait for an answer."
+_NO_KEY = "none-is-needed-for-a-stub"
 _NOWHERE = "http://127.0.0.1:9"
 """Stands for every address outside: who tries one is refused at once, rather than let out."""
 
@@ -43,9 +46,15 @@ class Agent(ABC):
     def _finish(self, arguments: tuple[str, ...], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         work = self.home / "work"
         work.mkdir(parents=True, exist_ok=True)
-        program = self.packages.folder / "node_modules" / ".bin" / self.name
+        return finish([self._program, *arguments], RUN_SECONDS, env=self._environment(variables), cwd=work)
+
+    @property
+    def _program(self) -> str:
+        return str(self.packages.folder / "node_modules" / ".bin" / self.name)
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
         proxies = {"HTTPS_PROXY": _NOWHERE, "HTTP_PROXY": _NOWHERE, "NO_PROXY": "127.0.0.1,localhost"}
-        environment = {  # made from nothing: a developer's own keys and settings are none of its business
+        return {  # made from nothing: a developer's own keys and settings are none of its business
             "PATH": f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(self.home),
             KEY_VARIABLE: self.key,
@@ -53,7 +62,6 @@ class Agent(ABC):
             **{name.lower(): value for name, value in proxies.items()},
             **variables,
         }
-        return finish([str(program), *arguments], RUN_SECONDS, env=environment, cwd=work)
 
     def version(self) -> str:
         """Return its version."""
@@ -89,14 +97,30 @@ class ClaudeCode(Talking):
 
     def work(self, model: StubModel) -> str:
         """Have it work in its non-interactive mode."""
+        return self.run("-p", PROMPT, *self._tools, **self._of(model))
+
+    def sit_down(self, model: StubModel) -> Terminal:
+        """Return it in a terminal, as a person has it; a home that knows this person already asks nothing first."""
+        file = self.home / ".claude.json"
+        known = json.loads(file.read_text(encoding="utf-8"))
+        known |= {"hasCompletedOnboarding": True, "theme": "dark"}
+        known["customApiKeyResponses"] = {"approved": [_NO_KEY[-20:]], "rejected": []}
+        folder = known["projects"].setdefault(str(self.home / "work"), {})
+        folder |= {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
+        file.write_text(json.dumps(known), encoding="utf-8")
+        return Terminal([self._program, *self._tools], env=self._environment(self._of(model)), cwd=self.home / "work")
+
+    _tools = ("--allowedTools", f"mcp__{SERVER}__*")
+
+    @staticmethod
+    def _of(model: StubModel) -> dict[str, str]:
         quiet = ("DISABLE_TELEMETRY", "DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC")
-        return self.run(
-            *("-p", PROMPT, "--allowedTools", f"mcp__{SERVER}__*"),
-            ANTHROPIC_BASE_URL=model.url,
-            ANTHROPIC_API_KEY="none-is-needed-for-a-stub",
-            ENABLE_TOOL_SEARCH="false",
+        return {
+            "ANTHROPIC_BASE_URL": model.url,
+            "ANTHROPIC_API_KEY": _NO_KEY,
+            "ENABLE_TOOL_SEARCH": "false",
             **dict.fromkeys(quiet, "1"),
-        )
+        }
 
 
 class Codex(Talking):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,23 @@ class Script:
         for step, shown in zip(self.steps, results, strict=False):
             step.shown = shown
         return self.steps[len(results)] if len(results) < len(self.steps) else None
+
+
+@dataclass
+class Session(Script):
+    """The calls a model will ask for, turn by turn: the first when it is spoken to, each later one when it is woken."""
+
+    turns: list[int] = field(default_factory=list)
+    """How many of the steps each turn has."""
+    woken_at: list[float] = field(default_factory=list)
+    """When each turn began that nobody asked for, on `time.monotonic`."""
+
+    def next(self, results: list[str]) -> Step | None:
+        """Return the call it asks for next; None where the turn ends."""
+        wakes = json.dumps(self.requests[-1]["messages"]).count("<task-notification>")
+        self.woken_at += [time.monotonic()] * (wakes - len(self.woken_at))
+        step = super().next(results)
+        return step if len(results) < sum(self.turns[: wakes + 1]) else None
 
 
 class StubModel(ThreadingHTTPServer):

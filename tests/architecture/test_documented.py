@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bus.operations import OPERATIONS
+from bus.operations import EVENTS, OPERATIONS
 from crosswire.lib.errors import CODES
 from tests.support.homes import ROOT
 
@@ -14,7 +14,7 @@ _READ = re.compile(
     r"""\benv\.[\w.]+\(\s*"([A-Z][A-Z0-9_]+)"|\bos\.(?:environ\.get\(|environ\[|getenv\()\s*"([A-Z][A-Z0-9_]+)\""""
 )
 _SHOWN = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
-_RAISED = re.compile(r'CrossWireError\(\s*"(\w+)"')
+_RAISED = re.compile(r'(?:CrossWireError|_refusal)\(\s*"(\w+)"')
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \|(?: ([^|]+?) \|)?$", re.MULTILINE)
 
 
@@ -57,7 +57,7 @@ def test_every_operation_is_listed_with_its_rest_call_and_no_other_is() -> None:
     shown = {name: row[0] for name, row in rows("operations.md").items()}
     assert shown == {
         name: f"{each.http.method} {each.http.path}" if each.http else "(MCP alone)"
-        for name, each in OPERATIONS.items()
+        for name, each in [*OPERATIONS.items(), (EVENTS.name, EVENTS)]
     }
 
 

@@ -70,7 +70,7 @@ def test_every_table_of_the_bus_belongs_to_a_workspace_first() -> None:
 
 
 NOT_A_TENANTS = {
-    "IdempotencyKey": [["created_at"]],  # the sweep deletes old ones of all workspaces
+    "IdempotencyKey": [["created_at"]],  # pruning deletes old ones of all workspaces
     "Wait": [["process"]],  # a process keeps all its waits alive in one statement
 }
 """Indexes that do not begin with the workspace, since what uses them is no tenant's query."""

@@ -41,8 +41,12 @@ POLICY = {
     "check_messages": "+ + + + W W U U S",
     "wait_for_reply": "+ + + + W W U U S",
     "get_replies": "+ + + + - - U U S",
+    "message_status": "+ + + + - - U U S",
+    "claim_message": "+ R + R W W U U S",
     "inbox": "+ R + R W W U U S",
     "ack_inbox": "+ R + R W W U U S",
+    "subscribe": "+ R + R W W U U S",
+    "unsubscribe": "+ R + R W W U U S",
     "search_messages": "+ + + + - - U U S",
     "share_data": "+ R + R W W U U S",
     "list_shared_data": "+ + + + - - U U S",
@@ -60,7 +64,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "send_message": {"content": "x"},
     "wait_for_reply": {"timeout_seconds": 0.05, "persistent": False, "after_id": 0},
     "get_replies": {"message_id": 1},
+    "message_status": {"message_id": 1},
+    "claim_message": {"message_id": 1, "release": True},
     "ack_inbox": {"channel": "general", "up_to": 1},
+    "subscribe": {"channel": "general"},
+    "unsubscribe": {"channel": "general"},
     "search_messages": {"query": "hello"},
     "share_data": {"key": "k", "content": "x"},
     "get_shared_data": {"key": "k"},
@@ -108,7 +116,9 @@ class Keyring:
         alice, bound = self.keys["workspace"], self.keys["instance"]
         assert alice is not None
         assert bound is not None
-        OPERATIONS["send_message"](principal_of(alice), {"sender": "free", "content": "hello"})
+        OPERATIONS["send_message"](
+            principal_of(alice), {"sender": "asker", "content": "hello", "message_type": "request"}
+        )
         OPERATIONS["share_data"](principal_of(alice), {"key": "k", "content": "x", "sender": "free"})
         OPERATIONS["register"](principal_of(bound), {})
 

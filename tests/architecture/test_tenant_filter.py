@@ -22,31 +22,65 @@ BUS_MODELS = {model.__name__ for model in apps.get_app_config("bus").get_models(
 
 TOUCHED: dict[str, tuple[set[str], str]] = {
     "bus/access.py": (
-        {"Channel", "Counters", "Instance", "Message", "SharedItem", "Wait"},
+        {
+            "Channel",
+            "ChannelSender",
+            "ChannelSubscription",
+            "Counters",
+            "Cursor",
+            "Instance",
+            "Message",
+            "SharedItem",
+            "Wait",
+        },
         "the tenant filter: everything that is asked for by name",
     ),
+    "bus/figures.py": (
+        {"Channel", "Counters", "Instance", "Wait"},
+        "how much several workspaces use, in numbers: the operators' console",
+    ),
     "bus/fulltext.py": ({"Message"}, "takes out the words of messages that a previous release stored"),
-    "bus/retention.py": ({"IdempotencyKey", "Message", "Wait"}, "what has expired; the sweep of all workspaces"),
+    "bus/retention.py": ({"Counters", "Message"}, "the first number that has not expired"),
+    "bus/pruning.py": (
+        {"ChannelSender", "Claim", "Counters", "Cursor", "HandOut", "Message", "SharedItem"},
+        "deletes what has expired in one workspace",
+    ),
+    "bus/pruners.py": ({"IdempotencyKey", "Wait"}, "deletes what is over in all workspaces"),
+    "bus/exporting.py": (
+        {"Channel", "ChannelSubscription", "Claim", "Cursor", "HandOut", "Instance", "Message", "SharedItem"},
+        "a copy of everything, archived and past rows included, streamed by the workspace's indexes",
+    ),
+    "bus/erasing.py": (
+        {"Channel", "ChannelSender", "Counters", "IdempotencyKey", "Instance", "Message", "SharedItem"},
+        "deletes all rows of one workspace (every table, by model); takes one name out of a workspace",
+    ),
     "bus/apps.py": ({"Channel", "Counters"}, "furnishes a new workspace"),
+    "bus/quotas.py": ({"Counters"}, "what is used, for banners and mails; who is close to a quota, of all workspaces"),
     "bus/services/channels.py": ({"Channel", "ChannelSender", "Message"}, "makes channels; figures of the listed ones"),
     "bus/services/endings.py": ({"Wait"}, "ends waits that its callers found"),
-    "bus/services/instances.py": ({"Instance", "Wait"}, "arriving and leaving, archived names included; rivals' waits"),
+    "bus/services/instances.py": (
+        {"Claim", "Instance", "Wait"},
+        "arriving and leaving, archived names included; rivals' waits; a leaver's claims",
+    ),
     "bus/services/limits.py": ({"Channel", "Counters"}, "what is used of the plan"),
+    "bus/services/releases.py": ({"Instance", "Wait"}, "tells one of those that wait for each other"),
     "bus/services/shared.py": ({"SharedItem"}, "replaces an item, an expired one too"),
+    "bus/services/subscriptions.py": ({"ChannelSubscription"}, "stores one"),
     "bus/services/waits.py": ({"Wait"}, "a wait's own row"),
 }
 """Where the tables of the bus are queried through their models, which ones, and why not through access.py."""
 
 BY_KEY: dict[tuple[str, str], str] = {
     ("bus/services/endings.py", "end"): "by tokens that were read under the filter",
-    ("bus/services/instances.py", "arrive"): "by the key of a row found under the filter",
     ("bus/services/instances.py", "admit"): "by the key of a row found under the filter",
-    ("bus/services/instances.py", "_end_rival_waits"): "by the keys of rows found under the filter",
     ("bus/services/waits.py", "supersede"): "by the keys of rows found under the filter",
+    ("bus/services/waits.py", "about"): "by the wait's own random token",
     ("bus/services/waits.py", "close"): "by the wait's own random token",
     ("bus/services/waits.py", "forget_process"): "every workspace's waits in a process that ends",
+    ("bus/figures.py", "of"): "of the workspaces that are named, counted for each apart",
     ("bus/fulltext.py", "fill"): "every workspace's rows, and only to take out their words",
-    ("bus/retention.py", "sweep"): "every workspace's rows, and only to delete them",
+    ("bus/quotas.py", "_near"): "every workspace's counters, and only to mail its own people",
+    ("bus/pruners.py", "_over"): "every workspace's rows, and only to delete them",
 }
 """Functions with a query that does not name the workspace, and why it needs not."""
 
@@ -120,16 +154,27 @@ def test_a_query_that_forgets_the_workspace_is_seen() -> None:
 
 # --- SQL by hand ------------------------------------------------------------------------------------------------
 
-WITH_SQL = {"bus/hot.py": 10, "bus/storing.py": 10, "bus/fulltext.py": 6}
+WITH_SQL = {
+    "bus/fates.py": 5,
+    "bus/fulltext.py": 6,
+    "bus/hot.py": 10,
+    "bus/news.py": 5,
+    "bus/parties.py": 4,
+    "bus/storing.py": 10,
+}
 """Modules with SQL by hand, and how many statements at least are found in them."""
 _TABLE = re.compile(
     r"\b(FROM|JOIN|UPDATE|INTO)\s+(bus_\w+)(?:\s+(?:AS\s+)?(?!(?:SET|ON|WHERE|VALUES)\b)(\w+))?(\s+ON (\w+)\.id = )?"
 )
 WHOLE_PROCESS = re.compile(
-    r"UPDATE bus_wait SET seen_at = %s WHERE process = %s|SELECT( .*)? FROM bus_wait WHERE process = %s$"
+    r"(WITH mine AS MATERIALIZED \()?SELECT( .*)? FROM bus_wait"
+    r" WHERE process = %s AND \(kind <> 'task' OR poll_due_at > %s\)"
+    r"|SELECT token, ended, FROM bus_wait WHERE token IN \("
+    r"|SELECT DISTINCT mine.workspace_id FROM bus_wait mine WHERE mine.process = %\(process\)s "
 )
 """The heartbeat of a process, for its waits in all workspaces, and the same without writing; each says of a wait only
-what that wait is for."""
+what that wait is for. The same for tasks that it holds and another process was asked for later, by their secret tokens.
+And in which workspaces a process has parties of mutual waits."""
 
 
 def statements_in(tree: ast.Module) -> Iterator[str]:

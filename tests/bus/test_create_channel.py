@@ -86,7 +86,7 @@ def test_the_limit_counts_general_and_is_told_with_what_to_do(call: Surface, mak
     refusal = call.refused(free, CREATE, "limit_reached", name="four")
     assert refusal.status == (None if call.is_mcp else 429)
     assert (refusal.details["plan"], refusal.details["limit"], refusal.details["used"]) == ("free", 3, 3)
-    assert refusal.details["upgrade_url"].endswith("/pricing")
+    assert refusal.details["upgrade_url"].endswith("/billing")
     assert refusal.details["upgrade_url"] in refusal.message
     assert names(free) == {"general", "two", "three"}
     assert call.ok(free, CREATE, name="two")["created"] is False, "what is there needs no room"

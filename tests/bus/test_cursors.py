@@ -31,7 +31,7 @@ def place(shown_to: int | None = 0, read_to: int = 0, **more: Any) -> Place:
 
 
 def handed(start: int, *numbers: int, before: Place | None = None, is_alone: bool = True) -> Place:
-    return cursors.hold(before or place(), start, numbers, NOON, is_alone=is_alone)
+    return cursors.hold(before or place(), start, numbers, NOON, how=OPEN if is_alone else STRICT)
 
 
 def stands(at: Place) -> tuple[int | None, int, int | None]:
@@ -208,7 +208,7 @@ def places(draw: st.DrawFn) -> Place:
     for _ in range(draw(st.integers(0, 3))):
         numbers = draw(st.sets(st.integers(1, 40), min_size=1))
         at = cursors.hold(
-            at, draw(st.integers(0, min(numbers) - 1)), sorted(numbers), NOON, is_alone=draw(st.booleans())
+            at, draw(st.integers(0, min(numbers) - 1)), sorted(numbers), NOON, how=draw(st.sampled_from((OPEN, STRICT)))
         )
         at = cursors.confirm(at, draw(NUMBERS)) if draw(st.booleans()) else at
     return at

@@ -33,6 +33,7 @@ def test_each_instance_is_told_with_the_keys_of_the_contract(call: Surface, alic
         "client": "codex/1",
         "waiting_on": [],
         "wake": "poll",
+        "waits": [],
     }
     if answer.text is not None:
         assert '1 instance.\n"a" is online' in answer.text

@@ -7,6 +7,8 @@ import pytest
 
 from accounts.models import AuditEvent
 from bus.models import Instance, Wait
+from bus.services import instances
+from tests.bus.waiters import begin
 from tests.conftest import Clock, MakeWorkspace
 from tests.support.cast import Caller
 from tests.support.messages import change_plan, seed
@@ -37,6 +39,18 @@ def test_a_newcomer_learns_the_channels_who_is_here_and_what_is_unread(call: Sur
     if answer.text is not None:
         assert 'Registered as "api-expert"' in answer.text
         assert "#general" in answer.text
+
+
+def test_of_many_a_newcomer_is_shown_some_and_first_who_is_online(
+    call: Surface, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instances, "SHOWN_TO_NEWCOMERS", 2)
+    for name in ("ann", "bo", "cleo"):
+        call.ok(alice, "register", instance_id=name)
+    for name in ("bo", "cleo"):
+        call.ok(alice, "unregister", instance_id=name)
+    shown = call.ok(alice, "register", instance_id="dora")["instances"]
+    assert [(each["instance_id"], each["status"]) for each in shown] == [("dora", "online"), ("ann", "online")]
 
 
 def test_coming_back_keeps_what_is_not_said_anew(call: Surface, alice: Caller) -> None:
@@ -182,7 +196,7 @@ def test_a_taken_place_is_told_with_who_holds_it_and_until_when(
     refusal = call.refused(free, REGISTER, "limit_reached", instance_id="third")
     assert refusal.status == (None if call.is_mcp else 429)
     assert (refusal.details["plan"], refusal.details["limit"], refusal.details["used"]) == ("free", 2, 2)
-    assert refusal.details["upgrade_url"].endswith("/pricing")
+    assert refusal.details["upgrade_url"].endswith("/billing")
     assert list(refusal.details["places"]) == ["first", "second"], "the one that frees first, first"
     assert '"first"' in refusal.message
     assert refusal.details["places"]["first"] in refusal.message
@@ -192,6 +206,18 @@ def test_a_taken_place_is_told_with_who_holds_it_and_until_when(
     call.refused(free, REGISTER, "limit_reached", instance_id="first")  # known, but its place is gone
     call.ok(free, "unregister", instance_id="second")
     assert call.ok(free, REGISTER, instance_id="first")["is_new"] is False
+
+
+@pytest.mark.parametrize("call", ["lane"], indirect=True)
+def test_a_place_is_not_said_to_be_free_at_a_time_that_has_passed(call: Surface, make_workspace: MakeWorkspace) -> None:
+    anna = make_workspace("free")
+    begin(call, anna, "check_messages", instance_id="ann", wait=20)
+    call.ok(anna, REGISTER, instance_id="bo")
+    refusal = call.refused(anna, REGISTER, "limit_reached", instance_id="cy")
+    assert refusal.details["places"].keys() == {"ann", "bo"}
+    assert refusal.details["places"]["ann"] is None
+    assert '"ann" (as long as it waits)' in refusal.message
+    call.ok(anna, "unregister", instance_id="ann")
 
 
 def test_who_holds_a_place_is_let_in_though_all_are_taken(call: Surface, make_workspace: MakeWorkspace) -> None:

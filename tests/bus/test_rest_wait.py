@@ -62,6 +62,13 @@ def test_a_channel_that_is_not_there_yet_can_be_waited_for(call: Surface, ann: C
     assert [ids(answered(each)) for each in waits] == [[number], [number]]
 
 
+@pytest.mark.parametrize("who", [{}, {"instance_id": "ann"}], ids=["an onlooker", "an instance"])
+def test_where_there_is_no_channel_a_wait_says_so(call: Surface, alice: Caller, who: dict[str, str]) -> None:
+    answer = call.ok(alice, "check_messages", channel="odrers", wait=0.1, **who)
+    assert (answer["ended"], answer["no_such_channel"]) == ("time", True)
+    assert "no_such_channel" not in call.ok(alice, "check_messages", wait=0.1, **who)
+
+
 @pytest.mark.parametrize("operation", [CHECK, "inbox"])
 def test_time_ends_it_with_an_empty_answer(call: Surface, ann: Caller, operation: str) -> None:
     answer = call.ok(ann, operation, wait=0.2, instance_id="ann")

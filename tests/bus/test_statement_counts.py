@@ -41,10 +41,10 @@ def ann(call: Surface, alice: Caller, monkeypatch: pytest.MonkeyPatch) -> Caller
     [
         ({}, 10),
         ({"idempotency_key": "k"}, 12),
-        ({"in_reply_to": 2}, 12),
-        ({"idempotency_key": "k", "in_reply_to": 2}, 14),
+        ({"in_reply_to": 2}, 13),
+        ({"idempotency_key": "k", "in_reply_to": 2}, 15),
         ({"channel": "new"}, 10),
-        ({"sender": "newcomer"}, 11),
+        ({"sender": "newcomer"}, 12),  # one notes that the key speaks as somebody new
     ],
     ids=str,
 )

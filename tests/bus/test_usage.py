@@ -39,7 +39,7 @@ def test_a_new_workspace_has_used_its_general_channel_alone(call: Surface, make_
     free = make_workspace("free")
     told = usage(call, free)
     assert told.pop("resets_at") == product_clock.iso(product_clock.month_ends_at(product_clock.now()))
-    assert told.pop("upgrade_url").endswith("/pricing")
+    assert told.pop("upgrade_url").endswith("/billing")
     assert told.data == {
         "workspace": free.workspace.name,
         "plan": "free",

@@ -75,6 +75,20 @@ def test_what_is_unread_elsewhere_is_told_at_the_end(call: Surface, ann: Caller)
     assert "1 in #other" in answer.text
 
 
+def test_a_wait_where_there_is_no_channel_says_so(call: Surface, ann: Caller) -> None:
+    asked = {"instance_id": "ann", "channel": "odrers", "timeout_seconds": 0, "persistent": False}
+    answer = call.ok(ann, WAIT, **asked)
+    assert answer["no_such_channel"] is True
+    for said in (answer["next"], str(answer.text)):
+        assert "There is no #odrers yet" in said
+        assert "TO KEEP LISTENING" in said
+    (number,) = seed(ann, ["x"], channel="odrers")
+    call.ok(ann, WAIT, **asked)
+    answer = call.ok(ann, WAIT, **asked, after_id=number)
+    assert "no_such_channel" not in answer
+    assert "There is no" not in answer["next"]
+
+
 @pytest.mark.parametrize(
     ("client", "seconds"),
     [

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bus import conversing
 from bus.models import Cursor
+from bus.services import waits
 from tests.bus.waiters import WAIT, answered, begin, open_waits, present, unheard, until
 from tests.support.cast import Caller
 from tests.support.messages import contents, ids, seed
@@ -88,12 +88,12 @@ def test_a_burst_comes_together(call: Surface, ann: Caller) -> None:
 
 
 def test_what_exceeds_one_answer_is_left_for_the_next(call: Surface, ann: Caller) -> None:
-    backlog = seed(ann, map(str, range(conversing.WAITED_LIMIT + 5)))
+    backlog = seed(ann, map(str, range(waits.WAITED_LIMIT + 5)))
     first = call.ok(ann, WAIT, instance_id="ann")
-    assert (ids(first), first["has_more"]) == (backlog[: conversing.WAITED_LIMIT], True)
+    assert (ids(first), first["has_more"]) == (backlog[: waits.WAITED_LIMIT], True)
     assert "There is more" in first["next"]
     second = call.ok(ann, WAIT, instance_id="ann", after_id=first["last_id"])
-    assert (ids(second), second["has_more"]) == (backlog[conversing.WAITED_LIMIT :], False)
+    assert (ids(second), second["has_more"]) == (backlog[waits.WAITED_LIMIT :], False)
 
 
 def test_messages_that_cross_are_both_seen(call: Surface, ann: Caller) -> None:

@@ -18,7 +18,7 @@ from bus import calls
 from bus.models import Cursor
 from tests.bus.waiters import SOON, open_waits, present, until
 from tests.conftest import SdkClient
-from tests.support.cast import Caller
+from tests.support.cast import Caller, Credential
 from tests.support.messages import ids, seed
 from tests.support.surfaces import CLIENT, Surface
 
@@ -64,7 +64,7 @@ REQUESTS = {
 }
 
 
-def send_request(url: str, caller: Caller, request: tuple[str, dict[str, str], bytes]) -> socket.socket:
+def send_request(url: str, caller: Credential, request: tuple[str, dict[str, str], bytes]) -> socket.socket:
     """Send a request over a connection of its own, which is returned for hanging up."""
     path, headers, body = request
     where = urlsplit(url)
@@ -76,11 +76,14 @@ def send_request(url: str, caller: Caller, request: tuple[str, dict[str, str], b
     return connection
 
 
-@pytest.mark.parametrize("request_name", REQUESTS)
+HOW = [*(("lane_url", name) for name in REQUESTS), *(("drf_url", name) for name in REQUESTS if "REST" in name)]
+
+
+@pytest.mark.parametrize(("server", "request_name"), HOW)
 def test_who_hangs_up_waits_no_longer_and_is_shown_nothing(
-    lane_url: str, surface: Any, ann: Caller, request_name: str
+    request: pytest.FixtureRequest, surface: Any, ann: Caller, server: str, request_name: str
 ) -> None:
-    connection = send_request(lane_url, ann, REQUESTS[request_name])
+    connection = send_request(request.getfixturevalue(server), ann, REQUESTS[request_name])
     until(lambda: len(open_waits(ann)) == 1, "the wait does not begin")
     connection.close()
     until(lambda: not open_waits(ann) and not present(ann), "the wait goes on without its client")

@@ -8,10 +8,11 @@ import pytest
 
 from accounts.models import AuditEvent
 from bus.models import Instance, Wait
+from crosswire.lib.clock import iso
 from tests.bus.waiters import answered, begin, open_waits
 from tests.conftest import Clock, MakeWorkspace
 from tests.support.cast import Caller
-from tests.support.messages import seed
+from tests.support.messages import TIME, seed
 from tests.support.surfaces import MCP, Surface, SurfaceName
 
 pytestmark = pytest.mark.parametrize("call", MCP, indirect=True)
@@ -40,6 +41,27 @@ def test_who_waits_is_shown_with_where(call: Surface, alice: Caller) -> None:
         "ann": ("online", [], "poll"),
         "bo": ("online", [], "poll"),
     }
+
+
+def test_who_waits_is_shown_with_since_when_and_until_when(call: Surface, alice: Caller, clock: Clock) -> None:
+    waited = [
+        begin(call, alice, instance_id="ann", role="parked"),
+        begin(call, alice, "inbox", instance_id="ann", wait=60),
+    ]
+    answer = call.ok(alice, "list_instances")
+    (ann,) = answer["instances"]
+    first, second = ann["waits"]
+    assert (first["channel"], first["kind"], first["role"]) == ("general", "wait", "parked")
+    assert (second["channel"], second["kind"], second["role"]) == (None, "inbox", "active")
+    assert all(TIME.fullmatch(each[name]) for each in ann["waits"] for name in ("since", "until"))
+    assert first["since"] <= second["since"] <= iso(clock.now()) < first["until"]
+    assert f"waits on #general (parked) since {first['since']} until {first['until']}" in str(answer.text)
+    assert f"waits on its inbox since {second['since']}" in str(answer.text)
+    assert '"ann" (online, waits on #general, inbox)' in str(call.ok(alice, "register", instance_id="bo").text)
+    seed(alice, ["x"])
+    for each in waited:
+        answered(each)
+    assert "reads when it looks" in str(call.ok(alice, "list_instances").text)
 
 
 def test_waiting_is_a_sign_of_life_however_long_the_call_lasts(call: Surface, alice: Caller, clock: Clock) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 from accounts.principals import Principal
-from bus import conversing, waiting
+from bus import conversing, listening, waiting
 from bus.models import Wait
 from bus.services import messages, waits
 from crosswire.lib import executor, watch
@@ -114,7 +114,7 @@ async def test_the_beat_is_one_statement_for_all_waits_and_idle_waiters_run_none
                 await asyncio.wrap_future(pool.submit(beat))
         updates = [text for text in beats if "bus_wait" in text]
         assert len(updates) == 3, str(beats)
-        assert all(text.lstrip().startswith("UPDATE") for text in updates)
+        assert all("UPDATE bus_wait" in text for text in updates)
         assert [text for text in beats if text not in updates and not text.startswith("PRAGMA")] == []
         assert len(idle) == 0, str(idle)
 
@@ -164,3 +164,68 @@ async def test_many_messages_to_one_waiter_are_one_answer_and_few_looks(
         assert len(answer["messages"]) == 50
         looks = [text for text in ran if "LEFT JOIN bus_cursor" in text and "bus_instance i" in text]
         assert len(looks) <= 3, str(ran)
+
+
+async def test_who_is_woken_together_leaves_threads_for_others(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = await people(make_workspace)
+    look, looks, may_look = waits.look, threading.Event(), threading.Event()
+
+    def look_late(*args: Any) -> Any:
+        looks.set()
+        may_look.wait(SOON)
+        return look(*args)
+
+    async with waiters(principal, 50) as tasks:
+        monkeypatch.setattr(waits, "look", look_late)
+        for waiter in list(waiting.room.by_token.values()):
+            waiter.wake()
+        try:
+            async with asyncio.timeout(SOON / 2):
+                while not looks.is_set():  # noqa: ASYNC110 - set by another thread
+                    await asyncio.sleep(0)  # until all who may have begun to look
+                await send(principal, "c7")
+        finally:
+            may_look.set()
+        assert (await tasks[7])["ended"] == "message"
+
+
+async def test_waits_that_end_together_are_forgotten_together(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = await people(make_workspace)
+    close = waits.close
+    closed: list[int] = []
+
+    def count(*tokens: str) -> None:
+        closed.append(len(tokens))
+        close(*tokens)
+
+    monkeypatch.setattr(waits, "close", count)
+    async with waiters(principal, WAITERS) as tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(closed) == WAITERS
+        assert len(closed) < WAITERS / 10
+    assert not await executor.run(Wait.objects.filter(workspace=principal.workspace_id).exists)
+
+
+async def test_streams_leave_threads_for_everybody_else(make_workspace: MakeWorkspace) -> None:
+    told = asyncio.Event()
+
+    async def tell(*args: Any) -> None:
+        told.set()
+
+    loop = asyncio.get_running_loop()
+    principal = await people(make_workspace)
+    async with AsyncExitStack() as all_turns:
+        for _ in range(max(1, settings.EXECUTOR_THREADS // 2)):
+            await all_turns.enter_async_context(waiting.turns(loop))
+        stream = asyncio.ensure_future(listening.follow(principal, tell, instance_id="ann"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(told.wait(), 0.3)
+    await asyncio.wait_for(told.wait(), SOON)
+    stream.cancel()
+    await asyncio.wait([stream])

@@ -53,6 +53,12 @@ def answered(waited: Future[Result | Refusal]) -> Result:
     return answer
 
 
+def end_by_time(caller: Caller) -> None:
+    """End what is waited for in a workspace, in this process, as if its time were over."""
+    for waiter in present(caller):
+        waiter.end("time")
+
+
 @contextmanager
 def unheard() -> Iterator[None]:
     """Have nothing that is published reach anybody, as when a process hears of no commit but its own."""

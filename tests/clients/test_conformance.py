@@ -116,6 +116,36 @@ def failed(checks: list[dict[str, Any]]) -> dict[str, str]:
     return {each["id"]: each["errorMessage"] for each in checks if each["status"] == "FAILURE"}
 
 
+TASKS = {
+    "tasks-lifecycle": 7,
+    "tasks-capability-negotiation": 5,
+    "tasks-wire-fields": 4,
+    "tasks-request-state-removal": 3,
+    "tasks-request-headers": 4,
+    "tasks-dispatch-and-envelope": 7,
+}
+"""How many checks of the scenarios on tasks succeed where two of the suite's tools stand for ours."""
+
+NEEDS_ANOTHER_TOOL = {
+    "sep-2663-tool-error-uses-completed-status": "failing_job",
+    "sep-2663-tasks-get-status-failed": "protocol_error_job",
+    "tasks-server-directed-creation-no-hint": "failing_job",
+    "tasks-headers-tolerate-mcp-method-on-tools-call": "",  # wants the words of `greet`
+    "tasks-result-type-complete-on-non-task-responses": "confirm_delete",  # the last of its calls
+}
+"""The checks in these scenarios that ask for what our tools do not do: fail, ask their client, or say hello."""
+
+
+def test_tasks_conform_to_their_extension(packages: Packages, run: Run, tmp_path: Path) -> None:
+    env = {KEY_VARIABLE: make_workspace("unlimited").key}
+    with ServerProcess(run.home, app="tests.clients.tasked:application", env=env) as server:
+        found = conform(packages, f"{server.url}/mcp", tmp_path, NEWEST)
+    complaints = {check: told for name in TASKS for check, told in failed(found[name]).items()}
+    assert complaints.keys() == NEEDS_ANOTHER_TOOL.keys(), complaints
+    assert all(tool in complaints[check] for check, tool in NEEDS_ANOTHER_TOOL.items())
+    assert {name: successes(found[name]) for name in TASKS} == TASKS
+
+
 @pytest.mark.parametrize("revision", [OLDER, NEWEST])
 def test_the_product_conforms_to_the_protocol(packages: Packages, served: str, tmp_path: Path, revision: str) -> None:
     found = conform(packages, served, tmp_path, revision)

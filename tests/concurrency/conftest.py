@@ -23,6 +23,13 @@ def fleet(run: Run, database: None) -> Iterator[list[ServerProcess]]:
         yield [running.enter_context(ServerProcess(run.home)) for _ in range(2 if run.kind == "postgres" else 1)]
 
 
+@pytest.fixture(scope="module")
+def pair(run: Run, database: None) -> Iterator[list[str]]:
+    """Where two server processes are, on SQLite too."""
+    with ExitStack() as running:
+        yield [running.enter_context(ServerProcess(run.home)).url for _ in range(2)]
+
+
 @pytest.fixture
 def urls(fleet: list[ServerProcess]) -> list[str]:
     """Where the servers are."""

@@ -23,7 +23,7 @@ from tests.support.servers import ServerProcess
 GIVE_UP_SECONDS = 400.0
 SENDERS = 16
 KILLS = 20
-MESSAGES = 10_000
+MESSAGES = 4_000
 A_KILL = MESSAGES // KILLS
 """How many messages each kill is worth: with all sent the senders rest, so that a server can start beside them."""
 

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from tests.support.cast import Caller
-from tests.support.surfaces import Surface, SurfaceName
+from tests.support.surfaces import Surface, SurfaceName, refusal_in
 
 PATHS = ("/mcp", "/api/messages", "/admin/login/", "/nothing")
 STREAMS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -27,7 +27,7 @@ def url(surface: Callable[[SurfaceName], Surface], request: pytest.FixtureReques
 
 def refused(response: httpx2.Response, status: int, code: str) -> dict[str, object]:
     assert response.status_code == status, response.text[:500]
-    answer: dict[str, object] = response.json()
+    answer: dict[str, object] = refusal_in(response.json())
     assert answer["code"] == code
     assert str(answer["error"]).endswith(".")
     assert response.headers["x-request-id"]
@@ -60,7 +60,7 @@ def test_a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent(url:
     connection.endheaders()  # and not a byte of the body
     answer = connection.getresponse()
     assert answer.status == 413
-    assert json.loads(answer.read())["code"] == "too_large"
+    assert refusal_in(json.loads(answer.read()))["code"] == "too_large"
     connection.close()
 
 

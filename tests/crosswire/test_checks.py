@@ -21,6 +21,8 @@ PRODUCTION = {
     "REDIS_URL": "redis://redis.example.com:6379/0",
     "SECRET_KEY": STRONG,
     "CROSSWIRE_CLOCK_FILE": "",
+    "MAIL_HOST": "smtp.example.com",
+    "MAIL_FROM": "CrossWire <bus@example.com>",
 }
 
 
@@ -37,6 +39,11 @@ def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         DB_POOL_SIZE=12,
         STRIPE_SECRET_KEY="",
         STRIPE_WEBHOOK_SECRET="",
+        STRIPE_API_URL="",
+        SMTP=settings.SMTP,
+        MAIL_BACKEND=settings.SMTP,
+        MAIL_HOST=PRODUCTION["MAIL_HOST"],
+        MAIL_FROM=PRODUCTION["MAIL_FROM"],
     )
     monkeypatch.setattr(checks, "settings", sound)
     monkeypatch.setattr(billing_checks, "settings", sound)
@@ -65,10 +72,13 @@ def test_a_sound_production_has_nothing_to_say() -> None:
         ("PUBLIC_URL", "http://bus.example.com", "crosswire.E003"),
         ("SECRET_KEY", STRONG[:49], "crosswire.E004"),
         ("SECRET_KEY", "abcd" * 20, "crosswire.E004"),
+        ("MAIL_HOST", "", "crosswire.E007"),
+        ("MAIL_FROM", "", "crosswire.E008"),
         ("DB_POOL_SIZE", 8, "crosswire.E006"),
         ("EXECUTOR_THREADS", 0, "crosswire.E006"),
         ("STRIPE_SECRET_KEY", "sk_live_x", "billing.E001"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_x", "billing.E001"),
+        ("STRIPE_API_URL", "http://stripe.example.com", "billing.E003"),
     ],
 )
 def test_what_production_cannot_work_with_is_named(
@@ -130,7 +140,7 @@ def test_everything_that_is_wrong_is_named_at_once(run: Run) -> None:
         },
     )
     assert code != 0
-    expected = [*(f"crosswire.E00{number}" for number in range(1, 7)), "billing.E001", "billing.E002"]
+    expected = [*(f"crosswire.E00{number}" for number in range(1, 9)), "billing.E001", "billing.E002"]
     assert [each for each in expected if each not in said] == [], said
     assert "sk_test_x" not in said, "no secret is repeated"
 
@@ -145,9 +155,19 @@ def test_everything_that_is_wrong_is_named_at_once(run: Run) -> None:
         ({"DATABASE_URL": "mysql://user:secret@host/name"}, "DATABASE_URL"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
         ({"EXECUTOR_THREADS": "many"}, "EXECUTOR_THREADS"),
+        ({"CLIENT_CEILINGS": "codex"}, "CLIENT_CEILINGS"),
+        ({"CLIENT_CEILINGS": "codex=100,=5"}, "CLIENT_CEILINGS"),
+        ({"CLIENT_CEILINGS": "codex=0"}, "CLIENT_CEILINGS"),
+        ({"CLIENT_CEILINGS": "codex=3601"}, "CLIENT_CEILINGS"),
         ({"EXECUTOR_THREADS": "-1"}, "EXECUTOR_THREADS='-1'"),
         ({"API_LANE": "perhaps"}, "API_LANE='perhaps'"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='LOUD'"),
+        ({"DEMO_PAYMENTS": "true", "PUBLIC_URL": "https://bus.example.com"}, "DEMO_PAYMENTS"),
+        ({"DEMO_PAYMENTS": "true", "STRIPE_SECRET_KEY": "sk_live_x"}, "DEMO_PAYMENTS"),
+        ({"MAIL_OPTIONS": "user:secret"}, "MAIL_OPTIONS"),
+        ({"MAIL_OPTIONS": "[1]"}, "MAIL_OPTIONS"),
+        ({"MAIL_HOST": "localhost", "MAIL_TLS": "yes"}, "MAIL_TLS='YES'"),
+        ({"MAIL_HOST": "localhost", "MAIL_PORT": "smtp"}, "MAIL_PORT='smtp'"),
     ],
 )
 def test_a_bad_value_stops_the_start_and_is_named(run: Run, variables: dict[str, str], named: str) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx2
 import pytest
+import stripe
 
 from tests.conftest import SurfaceAt
 from tests.support.cast import Credential
@@ -29,12 +32,12 @@ START_SECONDS = 60.0
 class Running:
     """A `manage.py run` in a home, on a port of its own."""
 
-    def __init__(self, home: Home, port: int | None = None) -> None:
+    def __init__(self, home: Home, port: int | None = None, **env: str) -> None:
         self.home = home
         self.port = port or free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = home.folder / f"run-{self.port}-{free_port()}.log"
-        self.process = spawn(COMMAND, self.log, env=home.environment({"PORT": str(self.port)}), cwd=ROOT)
+        self.process = spawn(COMMAND, self.log, env=home.environment({"PORT": str(self.port), **env}), cwd=ROOT)
 
     @property
     def said(self) -> str:
@@ -60,8 +63,8 @@ def start(make_home: Callable[[], Home]) -> Iterator[Callable[..., Running]]:
     """Start `manage.py run` and wait for its banner; it is killed after the test."""
     with ExitStack() as running:
 
-        def started(home: Home | None = None, port: int | None = None) -> Running:
-            one = Running(home or make_home(), port)
+        def started(home: Home | None = None, port: int | None = None, **env: str) -> Running:
+            one = Running(home or make_home(), port, **env)
             running.callback(end, one.process, signal.SIGKILL)
             return one.wait()
 
@@ -88,6 +91,9 @@ def test_the_banner_shows_where_it_is_and_commands_that_work_as_they_stand(start
     )
     assert '"id":1' in done.stdout, done
     assert httpx2.get(f"{server.url}/health", trust_env=False).json()["status"] == "ok"
+    assert f"sign up at {server.url}/accounts/signup/\n" in server.said
+    assert httpx2.get(f"{server.url}/accounts/signup/", trust_env=False).status_code == 200
+    assert re.search(rf"^ +PORT={server.port} \S*python\S* manage\.py join demo YOUR_EMAIL$", server.said, re.MULTILINE)
 
 
 def test_the_key_works_and_is_kept_for_its_owner_alone(start: Start, surface_at: SurfaceAt) -> None:
@@ -130,6 +136,19 @@ def test_workspaces_made_beside_it_are_served(start: Start, surface_at: SurfaceA
     key = create_workspace(server.home, "another", "free")
     assert surface_at("lane", server.url).ok(Credential(key), "whoami")["workspace"] == "another"
     assert "another" not in server.said
+
+
+def test_on_the_file_of_local_mode_its_workspace_is_shown_and_no_other_made(
+    start: Start, make_home: Callable[[], Home], surface_at: SurfaceAt
+) -> None:
+    home = make_home()
+    create_workspace(home, "local", "unlimited")
+    server = start(home)
+    assert 'API key of the workspace "local"' in server.said
+    me = surface_at("lane", server.url).ok(Credential(server.key), "whoami")
+    assert (me["workspace"], me["usage"]["plan"]) == ("local", "unlimited")
+    with closing(sqlite3.connect(home.database_url.removeprefix("sqlite:///"))) as database:
+        assert database.execute("SELECT name FROM accounts_workspace").fetchall() == [("local",)]
 
 
 def test_a_port_that_is_taken_is_told_with_what_to_do_and_nothing_is_touched(make_home: Callable[[], Home]) -> None:
@@ -194,3 +213,39 @@ def test_what_it_logs_shows_no_key(start: Start) -> None:
 
 def test_the_database_needs_no_migration_afterwards(start: Start) -> None:
     manage(start().home, "migrate", "--check")
+
+
+def demo_sdk(server: Running) -> stripe.StripeClient:
+    """Return Stripe's SDK, pointed at the demo payments of a running server with the key it made for itself."""
+    kept = json.loads((server.home.folder / "var" / "demo_payments.json").read_text(encoding="utf-8"))
+    address = f"http://127.0.0.1:{server.port}/demo/stripe"
+    return stripe.StripeClient(kept["key"], base_addresses={"api": address}, max_network_retries=0)
+
+
+def test_demo_payments_are_there_for_who_has_the_key_and_survive_a_restart(start: Start) -> None:
+    server = start()
+    customer = demo_sdk(server).v1.customers.create({"email": "a@example.com"})
+    assert httpx2.get(f"{server.url}/demo/stripe/v1/customers", trust_env=False).status_code == 401
+    configuration = demo_sdk(server).v1.billing_portal.configurations.create({"features": {}})
+    portal = demo_sdk(server).v1.billing_portal.sessions.create(
+        {"customer": customer.id, "configuration": configuration.id}
+    )
+    assert portal.url.startswith(f"{server.url}/demo/stripe/portal/")
+    page = httpx2.get(portal.url, trust_env=False)
+    assert "Demo payments — no real money" in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+    styles = httpx2.get(f"{server.url}/demo/stripe/demo/demo.css", trust_env=False)
+    assert styles.headers["content-type"] == "text/css; charset=utf-8"
+    end(server.process, signal.SIGTERM)
+    again = start(server.home, server.port)
+    assert demo_sdk(again).v1.customers.retrieve(customer.id).email == "a@example.com"
+
+
+def test_demo_payments_can_be_switched_off_and_give_way_to_stripe(start: Start) -> None:
+    for env in (
+        {"DEMO_PAYMENTS": "off"},
+        {"STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": "whsec_x"},
+    ):
+        server = start(**env)
+        assert httpx2.get(f"{server.url}/demo/stripe/demo/", trust_env=False).status_code == 404
+        assert not (server.home.folder / "var" / "demo_payments.json").exists()

@@ -10,7 +10,7 @@ import pytest
 from django.db.models import F
 
 from bus import access, hot, storing
-from bus.models import Channel, Instance, Message, SharedItem
+from bus.models import Channel, ChannelSubscription, Instance, Message, SharedItem
 from bus.services import limits, search
 from tests.isolation.walk import findings, steps
 from tests.support.surfaces import Surface, SurfaceName
@@ -74,6 +74,10 @@ PLANTS: dict[str, tuple[str, Plant]] = {
         in_access("find_channel", lambda principal, name: Channel.objects.filter(name=name).last()),
     ),
     "access.instances": ("list_instances", in_access("instances", lambda principal: Instance.objects.order_by("-pk"))),
+    "access.subscriptions": (
+        "subscribe",
+        in_access("subscriptions", lambda principal, instance: ChannelSubscription.objects.order_by("-pk")),
+    ),
     "access.shared_items": (
         "get_shared_data",
         in_access("shared_items", lambda principal: SharedItem.objects.order_by("-pk")),
@@ -94,7 +98,7 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     ),
     "hot.waiting": (
         "send_message",
-        in_sql(hot, "WHERE w.workspace_id = %s AND w.ended_at", "WHERE %s > 0 AND w.ended_at"),
+        in_sql(hot, "WHERE w.workspace_id = %s AND", "WHERE %s > 0 AND"),
     ),
     "storing.remembered": (
         "send_message",

@@ -31,6 +31,7 @@ def samples(hers: Secrets) -> dict[str, list[Any]]:
         "ack": [{hers.channel: hers.base + 1}],
         "after_id": [0, hers.base],
         "channel": [hers.channel, "general"],
+        "channels": [hers.channel, f"general,{hers.channel}"],
         "client": [f"{hers.text}-client/1"],
         "content": [f"{hers.text} secret plan"],
         "description": [f"{hers.text} what we plan"],
@@ -138,8 +139,9 @@ def shown(answer: Result | Refusal, mallory: Mallory) -> str:
 
 
 def without_what_varies(text: str, mallory: Mallory) -> str:
-    """Return a text with times, random words and her workspace's name made equal."""
-    text = text.replace(mallory.caller.workspace.name, "HER WORKSPACE")
+    """Return a text with times, random words and her workspace's name and address made equal."""
+    own = mallory.caller.workspace
+    text = text.replace(own.name, "HER WORKSPACE").replace(f"/w/{own.slug}/", "/w/HERS/")
     for pattern, name in _VARIES:
         text = pattern.sub(name, text)
     return text

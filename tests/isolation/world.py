@@ -12,7 +12,9 @@ from django.apps import apps
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts.models import Member, User, Workspace
+from accounts import pruned
+from accounts.models import Member, QuotaWarning, User, Workspace
+from billing.models import Customer
 from bus.models import Channel, ChannelSubscription, Claim, Counters, Instance, Wait
 from bus.operations import OPERATIONS
 from crosswire.lib import clock
@@ -121,6 +123,11 @@ def _fill_further_tables(alice: Caller, hers: Secrets) -> None:
     )
     Claim.objects.create(**own, number=hers.base + 1, instance=coder, until=hour)
     ChannelSubscription.objects.create(**own, channel=channel, instance=coder)
+    QuotaWarning.objects.create(**own, month=202611, what="messages", limit=int(hers.digits), line=80)
+    payer = Customer.objects.create(**own, workspace_slug=f"{hers.text}slug", stripe_id=f"cus_{hers.text}")
+    payer.invoices.create(stripe_id=f"in_{hers.text}", number=f"{hers.text}-1", created_at=clock.now())
+    payer.happenings.create(kind="resumed", about=hers.text, details={"plan": "pro", "by": f"{hers.text}@example.com"})
+    pruned.note(alice.workspace.pk, pruned.SHARED_DATA, 1, [f"{hers.text}/expired key"])
     user = User.objects.create_user(f"{hers.text}@example.com", name=f"{hers.text} Alice")
     Member.objects.create(**own, user=user, role=Member.Role.OWNER)
 

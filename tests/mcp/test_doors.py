@@ -13,7 +13,7 @@ from crosswire.lib import keys
 from tests.mcp import wire
 from tests.mcp.wire import NEWEST
 from tests.support.cast import Caller, Credential
-from tests.support.surfaces import MCP, Surface, SurfaceName
+from tests.support.surfaces import MCP, Surface, SurfaceName, refusal_in
 
 ERAS = ["2025-11-25", NEWEST]
 LOCAL_PAGE = "http://localhost:5173"
@@ -39,7 +39,7 @@ def _revoke(caller: Credential) -> None:
 def test_every_method_asks_for_the_key(lane_url: str, method: str, key: str | None, version: str) -> None:
     response = _send(lane_url, method, {} if key is None else {"Authorization": f"Bearer {key}"}, version)
     assert response.status_code == 401
-    assert method == "HEAD" or response.json()["code"] == "unauthorized"
+    assert method == "HEAD" or refusal_in(response.json())["code"] == "unauthorized"
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"])
@@ -192,8 +192,9 @@ def test_a_body_that_is_too_large_is_refused_whole(
     arguments = {"sender": "a", "content": "x" * size} | ({"key": "k"} if tool == "share_data" else {})
     response = wire.post(lane_url, wire.call(alice, tool, arguments, version))
     assert response.status_code == 413
-    assert response.json()["code"] == "too_large"
-    assert response.json()["limit"] < size
+    refusal = refusal_in(response.json())
+    assert refusal["code"] == "too_large"
+    assert refusal["limit"] < size
     assert wire.result(lane_url, wire.call(alice, "list_shared_data"))["structuredContent"] == {"items": []}
 
 

@@ -108,7 +108,7 @@ def test_the_line_above_says_who_wrote_it(call: Surface, alice: Caller) -> None:
     Message.objects.filter(workspace=alice.workspace, number=1).update(sender_kind="human")
     text = call.ok(alice, "check_messages").text or ""
     heads = [line for line in text.splitlines() if line.startswith("#")]
-    assert '#1 in #general from "somebody" (human, not verified) [message]' in heads[0]
+    assert '#1 in #general from "somebody" (a person of this workspace) [message]' in heads[0]
     assert '#2 in #general from "builder" (agent, verified) [message]' in heads[1]
 
 

@@ -70,7 +70,7 @@ def test_a_process_answers_parallel_first_requests_and_stops_when_told(
     serve: Serve, run: Run, alice: Caller, surface_at: SurfaceAt, program: Program
 ) -> None:
     """Lesson 38: a tool that ran on a thread of its own must not keep the process from ending."""
-    server = serve(run.home, program)
+    server = serve(run.home, program, is_cold=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda sent: wire.post(server.url, sent), first_requests(alice)))
     assert [answer.status_code for answer in answers] == [200] * AT_ONCE
@@ -84,7 +84,7 @@ def test_a_process_answers_parallel_first_requests_and_stops_when_told(
 @pytest.mark.slow
 @PROGRAMS
 def test_a_key_in_the_address_is_in_no_log(serve: Serve, run: Run, alice: Caller, program: Program) -> None:
-    server = serve(run.home, program)
+    server = serve(run.home, program, is_cold=True)
     for sent in (
         wire.call(None, "whoami"),
         wire.call(None, "send_message", {"sender": "a"}),
@@ -104,7 +104,7 @@ def test_a_key_in_the_address_is_in_no_log(serve: Serve, run: Run, alice: Caller
 def test_who_waits_when_a_server_stops_is_told_to_reconnect(
     serve: Serve, run: Run, alice: Caller, surface_at: SurfaceAt, program: Program
 ) -> None:
-    server = serve(run.home, program)
+    server = serve(run.home, program, is_cold=True)
     waits = {name: wire.begin_wait(surface_at(name, server.url), alice, instance=name) for name in MCP}
     with opened_listen_stream(server.url, alice):
         server.stop(STOPS_WITHIN_SECONDS)

@@ -10,7 +10,7 @@ from mcp.client.subscriptions import ListenNotSupportedError
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 
-from bus.mcp import listen
+from bus.mcp.fanout import fanout
 from tests.conftest import SdkClient
 from tests.support.cast import Caller
 from tests.support.processes import wait_until
@@ -123,9 +123,9 @@ async def test_an_older_client_has_no_listen(sdk_client: SdkClient, alice: Calle
 async def test_a_stream_that_ended_leaves_nothing_behind(sdk_client: SdkClient, alice: Caller) -> None:
     async with sdk_client(alice) as client:
         async with client.listen(resources_list_changed=True):
-            assert alice.workspace.pk in listen._workspaces
+            assert alice.workspace.pk in fanout.workspaces
 
         def is_gone() -> bool:
-            return alice.workspace.pk not in listen._workspaces
+            return alice.workspace.pk not in fanout.workspaces
 
         await asyncio.to_thread(wait_until, is_gone, SECONDS, lambda: "It is still there.")

@@ -68,7 +68,11 @@ def test_resources_show_what_the_tools_show(call: Surface, alice: Caller) -> Non
 
 def test_templates_say_how_to_address_the_rest(call: Surface, alice: Caller) -> None:
     templates = ask(call, alice, "resources/templates/list")["resourceTemplates"]
-    assert [each["uriTemplate"] for each in templates] == ["crosswire://channels/{name}", "crosswire://data/{key}"]
+    assert [each["uriTemplate"] for each in templates] == [
+        "crosswire://channels/{name}",
+        "crosswire://inbox/{instance_id}",
+        "crosswire://data/{key}",
+    ]
 
 
 def test_an_empty_channel_reads_as_empty(call: Surface, alice: Caller) -> None:

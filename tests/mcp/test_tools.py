@@ -35,8 +35,14 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("wait_for_reply", {"instance_id": "a", "channel": "quiet", "timeout_seconds": 0, "persistent": False}),
     ("get_replies", {"message_id": 1}),
     ("get_replies", {"message_id": 2}),
+    ("message_status", {"message_id": 1}),
+    ("claim_message", {"message_id": 1, "instance_id": "b"}),
+    ("message_status", {"message_id": 1, "channel": "general"}),
+    ("claim_message", {"message_id": 1, "instance_id": "b", "release": True}),
     ("inbox", {"instance_id": "a"}),
     ("inbox", {"instance_id": "c", "wait": 0.01, "ack": {"general": 2}}),
+    ("subscribe", {"instance_id": "a", "channel": "Plan B"}),
+    ("unsubscribe", {"instance_id": "a", "channel": "plan-b"}),
     ("search_messages", {"query": "two"}),
     ("search_messages", {"query": "%"}),
     ("list_channels", {}),
@@ -90,7 +96,7 @@ def test_annotations_tell_what_a_tool_does(lane_url: str, alice: Caller) -> None
 
     assert having("readOnlyHint") == {
         *("check_messages", "wait_for_reply", "get_replies", "search_messages", "list_channels", "find_channel"),
-        *("list_instances", "list_shared_data", "get_shared_data", "whoami"),
+        *("list_instances", "list_shared_data", "get_shared_data", "message_status", "whoami"),
     }
     assert having("destructiveHint") == {"share_data", "delete_shared_data"}
     assert having("readOnlyHint") <= having("idempotentHint")
@@ -172,7 +178,7 @@ def test_every_answer_keeps_to_its_schema(lane_url: str, alice: Caller, version:
 @ERAS
 def test_a_bound_key_calls_every_tool_without_a_name(lane_url: str, alice: Caller, version: str) -> None:
     bound = alice.with_key(f"bound-{version}")
-    wire.result(lane_url, wire.call(alice, "send_message", {"sender": "a", "content": "a parent"}))
+    wire.result(lane_url, wire.call(alice, "send_message", {"sender": "a", "content": "x", "message_type": "request"}))
     for name, arguments in EXAMPLES:
         unnamed = {key: value for key, value in arguments.items() if key not in NAMES}
         answer = wire.result(lane_url, wire.call(bound, name, unnamed, version))

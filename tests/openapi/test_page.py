@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from django.conf import settings
 from playwright.async_api import Page, async_playwright
 
 from bus.operations import OPERATIONS
@@ -46,7 +47,7 @@ def test_every_link_on_the_page_leads_somewhere(text: str, lane_url: str) -> Non
     anchors = re.findall(r'\bid="([^"]+)"', text)
     assert len(anchors) == len(set(anchors))
     for link in set(re.findall(r'href="([^"]+)"', text)):
-        path, _, anchor = link.partition("#")
+        path, _, anchor = link.removeprefix(settings.PUBLIC_URL).partition("#")
         if path:
             assert httpx2.get(lane_url + path, trust_env=False, follow_redirects=True).status_code == 200, link
         else:

@@ -12,7 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
+
+
+class Process(Protocol):
+    """What `end` needs of a running program."""
+
+    args: Any
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: signal.Signals, /) -> None: ...
+    def kill(self) -> None: ...
+
 
 type How = Literal["self", "nobody", "namespace"]
 """As whom a program runs; see become.py."""
@@ -88,7 +100,7 @@ def finish(
     )
 
 
-def end(process: subprocess.Popen[bytes], by: signal.Signals = signal.SIGKILL, within_seconds: float = 30.0) -> float:
+def end(process: Process, by: signal.Signals = signal.SIGKILL, within_seconds: float = 30.0) -> float:
     """Signal a process of ours, wait until it is gone and return how many seconds that took.
 
     Raises: TimeoutError when it had to be killed after all.

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,13 @@ import httpx2
 import uvicorn
 
 from tests.support.homes import ROOT, Home
-from tests.support.processes import end, finish, free_port, spawn, tail, wait_until
+from tests.support.processes import end, free_port, spawn, tail, wait_until
+from tests.support.warm import WarmProcess
 
 type Program = Literal["uvicorn", "daphne"]
 
 APPLICATION = "crosswire.asgi:application"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 KEEP_ALIVE = ("--timeout-keep-alive", "75")
 """As the Procfile says: a server that closes what its client is about to use breaks a call now and then."""
@@ -40,9 +42,9 @@ class ThreadServer:
 
 
 @contextmanager
-def thread_server(app: Any) -> Iterator[ThreadServer]:
-    """Serve an ASGI app on a free loopback port, with an event loop and lifespan of its own."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+def thread_server(app: Any, port: int = 0) -> Iterator[ThreadServer]:
+    """Serve an ASGI app on a loopback port (0: a free one), with an event loop and lifespan of its own."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         app,
@@ -72,7 +74,8 @@ def thread_server(app: Any) -> Iterator[ThreadServer]:
 class ServerProcess:
     """A server in its own process, as an operator starts it; several may share a home.
 
-    `arguments` go to the command line, `env` over the home's environment.
+    `arguments` go to the command line, `env` over the home's environment. It starts from a process that has loaded the
+    libraries already, unless it `is_cold`: then exactly as an operator starts it.
     """
 
     def __init__(
@@ -83,15 +86,17 @@ class ServerProcess:
         app: str = APPLICATION,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        is_cold: bool = False,
     ) -> None:
         self.home = home
         self.program = program
+        self.is_cold = is_cold
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = home.folder / f"{program}-{self.port}.log"
-        self._command = [sys.executable, "-m", program, *_options(program, self.port), *arguments, app]
+        self._arguments = [*_options(program, self.port), *arguments, app]
         self._environment = home.environment({"PORT": str(self.port), **(env or {})})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -115,7 +120,7 @@ class ServerProcess:
         Raises: RuntimeError with the end of its log when it ends or stays silent instead.
         """
         assert not self.is_running, "The server runs already."
-        self._process = spawn(self._command, self.log_file, env=self._environment, cwd=ROOT)
+        self._process = self._spawned()
         try:
             wait_until(
                 lambda: not self.is_running or self.is_healthy(),
@@ -128,6 +133,13 @@ class ServerProcess:
         if not self.is_running:
             raise RuntimeError(f"The server ended while it started.\n{tail(self.log_file)}")
         return self
+
+    def _spawned(self) -> subprocess.Popen[bytes] | WarmProcess:
+        if self.is_cold:
+            command = [sys.executable, "-m", self.program, *self._arguments]
+            return spawn(command, self.log_file, env=self._environment, cwd=ROOT)
+        log = self.log_file
+        return WarmProcess(self.program, self._arguments, output=log, errors=log, env=self._environment, cwd=ROOT)
 
     def is_healthy(self) -> bool:
         """Whether `/health` answers 200 now."""
@@ -166,11 +178,18 @@ def _options(program: Program, port: int) -> list[str]:
 
 def manage(home: Home, *arguments: str, within_seconds: float = 60) -> str:
     """Run `manage.py` in a home and return what it printed. Raises: RuntimeError when it fails."""
-    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    done = finish(command, within_seconds, env=home.environment(), cwd=ROOT)
-    if done.returncode != 0:
-        raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr.strip()[-2000:]}")
-    return done.stdout
+    with tempfile.TemporaryDirectory(dir=home.folder) as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        script = str(ROOT / "manage.py")
+        running = WarmProcess(script, arguments, output=output, errors=errors, env=home.environment(), cwd=ROOT)
+        try:
+            status = running.wait(within_seconds)
+        finally:
+            running.kill()
+        if status != 0:
+            said = errors.read_text(encoding="utf-8").strip()
+            raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {said[-2000:]}")
+        return output.read_text(encoding="utf-8")
 
 
 def create_workspace(home: Home, name: str = "acme", plan: str = "unlimited") -> str:

@@ -25,8 +25,8 @@ class Statements:
 
     @property
     def queries(self) -> list[str]:
-        """The statements that ask for or change rows, in the order they began."""
-        return [text for text in self.everything if not _CONTROL.match(text)]
+        """The statements that ask for or change rows, in the order they began; each of those sent together."""
+        return [each for text in self.everything for each in text.split(";\n") if not _CONTROL.match(each)]
 
     def __len__(self) -> int:
         return len(self.queries)

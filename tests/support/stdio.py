@@ -23,7 +23,7 @@ from tests.support.processes import end
 
 MANAGE = ROOT / "manage.py"
 BEATLESS = ROOT / "tests" / "support" / "beatless.py"
-SOON = 30.0
+SOON = 60.0
 """Seconds within which what a test waits for has happened, even on a machine with much else to do."""
 
 

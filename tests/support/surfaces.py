@@ -260,6 +260,13 @@ def _json(response: httpx2.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {"error": response.text[:500], "code": f"http:{response.status_code}"}
 
 
+def refusal_in(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the refusal in the body of a refused request: all of it, or what JSON-RPC wraps into its error."""
+    error = body.get("error")
+    data = error.get("data") if isinstance(error, dict) else None
+    return data if isinstance(data, dict) and "code" in data else body
+
+
 def _http_refusal(body: dict[str, Any], response: httpx2.Response) -> Refusal:
     details = {name: value for name, value in body.items() if name not in ("error", "code")}
     code = str(body.get("code", f"http:{response.status_code}"))
@@ -268,6 +275,8 @@ def _http_refusal(body: dict[str, Any], response: httpx2.Response) -> Refusal:
 
 def _rpc_refusal(answer: dict[str, Any], response: httpx2.Response) -> Refusal:
     error = answer["error"]
+    if response.is_error and (door := refusal_in(answer)) is not answer:
+        return _http_refusal(door, response)
     details = error["data"] if isinstance(error.get("data"), dict) else {"data": error.get("data")}
     code = f"jsonrpc:{error['code']}"
     return Refusal(code, error["message"], details, response.status_code, response.headers, answer)

@@ -9,7 +9,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import services
-from accounts.models import Workspace
 from crosswire.lib.errors import CrossWireError
 
 
@@ -28,20 +27,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Find the workspace, make the key."""
-        wanted = options["workspace"]
-        found = list(Workspace.objects.filter(slug=wanted) or Workspace.objects.filter(name=wanted).order_by("pk")[:20])
-        if not found:
-            raise CommandError(f'There is no workspace "{wanted}".')
-        if len(found) > 1:
-            slugs = ", ".join(each.slug for each in found)
-            raise CommandError(f'Several workspaces are named "{wanted}": name one by its slug ({slugs}).')
         try:
+            workspace = services.find_workspace(options["workspace"])
             _, text = services.create_key(
-                found[0], options["name"], instance_id=options["instance"], is_read_only=options["read_only"]
+                workspace, options["name"], instance_id=options["instance"], is_read_only=options["read_only"]
             )
         except CrossWireError as refusal:
             raise CommandError(refusal.message) from refusal
         if options["json"]:
-            self.stdout.write(json.dumps({"workspace": found[0].name, "api_key": text}))
+            self.stdout.write(json.dumps({"workspace": workspace.name, "api_key": text}))
         else:
-            self.stdout.write(f"API key of {found[0].name}, shown this once:\n{text}")
+            self.stdout.write(f"API key of {workspace.name}, shown this once:\n{text}")

@@ -13,7 +13,8 @@ from crosswire.lib import keys
 
 
 class Command(BaseCommand):
-    """`revoke_key PREFIX` ends the one live key that begins so; running servers follow within five seconds."""
+    """`revoke_key PREFIX` ends the one live key that begins so; running servers follow within a second,
+    or five where they share no Redis."""
 
     help = "Revoke a key, named by its first eleven characters (cw_ and eight more) or more of it."
 
