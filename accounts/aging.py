@@ -14,12 +14,12 @@ KEYS_KEPT = timedelta(days=90)
 """How long a key that was revoked or has expired is listed; the audit log tells of it for ever."""
 
 
-def usage_days(workspace_id: int, now: datetime) -> QuerySet[UsageDay]:
-    """Return what a workspace sent on days that nobody asks about any more."""
-    return UsageDay.objects.filter(workspace=workspace_id, day__lt=(now - USAGE_KEPT).date())
+def usage_days(now: datetime) -> QuerySet[UsageDay]:
+    """Return what workspaces sent on days that nobody asks about any more."""
+    return UsageDay.objects.filter(day__lt=(now - USAGE_KEPT).date())
 
 
-def keys(workspace_id: int, now: datetime) -> QuerySet[ApiKey]:
-    """Return a workspace's keys that ended long ago."""
+def keys(now: datetime) -> QuerySet[ApiKey]:
+    """Return the keys that ended long ago."""
     since = now - KEYS_KEPT
-    return ApiKey.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since), workspace=workspace_id)
+    return ApiKey.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from accounts.principals import Principal
 from bus import presence, retention
@@ -122,10 +122,8 @@ def traces(principal: Principal, channels: Collection[str], since: datetime, mos
 
 
 def open_waits(principal: Principal) -> QuerySet[Wait]:
-    """Return the caller's waits that are under way; a dead process's are not, nor is a task nobody asks for."""
-    since, polled_since = presence.alive_since(clock.now())
-    is_alive = Q(seen_at__gt=since) | Q(kind=Wait.Kind.TASK, seen_at__gt=polled_since)
-    return unended_waits(principal).filter(is_alive)
+    """Return the caller's waits that are under way."""
+    return Wait.objects.filter(presence.is_open_wait(clock.now()), workspace=principal.workspace_id)
 
 
 def unended_waits(principal: Principal) -> QuerySet[Wait]:

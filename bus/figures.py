@@ -29,9 +29,7 @@ class Figures:
 def of(workspaces: Collection[int]) -> dict[int, Figures]:
     """Return the figures of workspaces by their keys, in four statements."""
     now = clock.now()
-    since, polled_since = presence.alive_since(now)
-    is_alive = Q(seen_at__gt=since) | Q(kind=Wait.Kind.TASK, seen_at__gt=polled_since)
-    waits = Wait.objects.filter(is_alive, workspace__in=workspaces, ended_at=None, until__gt=now)
+    waits = Wait.objects.filter(presence.is_open_wait(now), workspace__in=workspaces)
     channels = Channel.objects.filter(workspace__in=workspaces, archived_at=None)
     is_here = Q(last_seen_at__gte=now - presence.HOLDS_PLACE)
     instances = Instance.objects.filter(

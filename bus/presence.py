@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 ONLINE = timedelta(seconds=120)
 """Seen within this time is online; so is whoever waits."""
 HOLDS_PLACE = timedelta(minutes=30)
@@ -24,13 +26,19 @@ TASK_DUE = TASK_HELD + TASK_POLLED_EVERY + timedelta(seconds=10)
 
 OPEN_WAIT = """{0}.ended_at IS NULL AND {0}.until > %s
            AND {0}.seen_at > CASE WHEN {0}.kind = 'task' THEN %s ELSE %s END"""
-"""SQL for: this wait (by the alias of its table) is under way; `access.open_waits` asks the same of one workspace."""
+"""SQL for: this wait (by the alias of its table) is under way. `is_open_wait` is the same for Django's queries."""
 
 
 def open_wait_times(now: datetime) -> tuple[datetime, datetime, datetime]:
     """Return what `OPEN_WAIT` takes."""
     alive, polled = alive_since(now)
     return now, polled, alive
+
+
+def is_open_wait(now: datetime) -> Q:
+    """Return the condition that a wait is under way; a dead process's is not, nor is a task nobody asks for."""
+    alive, polled = alive_since(now)
+    return Q(ended_at=None, until__gt=now) & (Q(seen_at__gt=alive) | Q(kind="task", seen_at__gt=polled))
 
 
 def alive_since(now: datetime) -> tuple[datetime, datetime]:

@@ -32,7 +32,7 @@ SHARE = 10
 """A workspace gets this part of a run before it is the others' turn, however much there is to do."""
 EVERYWHERE = ("idempotency_keys", "waits", "tasks", "records", "runs", "exports", "export_leftovers", "words_taken_out")
 """What is counted of no workspace."""
-_WORKSPACES_TOGETHER = 1_000
+_WORKSPACES_TOGETHER = 500
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,11 @@ class _Round:
         waiting = Workspace.objects.filter(part, closing_at=None).order_by("pk")
         after = -1
         while rows := list(waiting.filter(pk__gt=after)[:_WORKSPACES_TOGETHER]):
+            due = pruning.due(rows)
             for workspace in rows:
                 if time.monotonic() > self.until:
                     return False
-                if workspace.slug not in self.row.failed:
+                if workspace.pk in due and workspace.slug not in self.row.failed:
                     self.attempt(workspace.slug, partial(self.one, workspace))
                 self.row.reached = after = workspace.pk
                 self.alive()

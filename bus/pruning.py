@@ -8,17 +8,19 @@ lowest first: at any moment what is left is a suffix of the workspace.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from math import inf
+from operator import or_
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accounts import aging, exports, pruned
+from accounts import aging, exports, history, pruned
 from accounts.models import Workspace
 from bus import retention, wakeups
 from bus.hot import fetch
@@ -50,25 +52,29 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """Something that ages: its name in records, and the rows that have expired.
+    """Something that ages: its name in records, and which rows of all workspaces may have expired, now and where what
+    was before a time has.
 
-    `order`: the field that an index of the workspace's goes by, where there may be very many. `lasting`: what a row
-    must still be when it is deleted, where a call may have changed it since it was found.
+    `own`: those of one workspace that have, where that takes more. `order`: the field that an index of the workspace's
+    goes by, where there may be very many. `lasting`: what a row must still be when it is deleted, where a call may have
+    changed it since it was found.
     """
 
     name: str
-    rows: Callable[[Edge], QuerySet[Any]]
+    old: Callable[[datetime, datetime], QuerySet[Any]]
+    own: Callable[[Edge], QuerySet[Any]] | None = None
     order: str = ""
     lasting: Callable[[Edge], Q] = lambda edge: Q()
+
+    def rows(self, edge: Edge) -> QuerySet[Any]:
+        """Return the rows of a workspace that have expired."""
+        if self.own is not None:
+            return self.own(edge)
+        return self.old(edge.now, edge.cutoff).filter(workspace=edge.workspace_id)
 
 
 def _messages(edge: Edge) -> QuerySet[Message]:
     return Message.objects.filter(workspace=edge.workspace_id, number__lt=edge.first)
-
-
-def _hand_outs(edge: Edge) -> QuerySet[HandOut]:
-    """Return those of answers that held nothing later: a hand-out is never older than its messages."""
-    return HandOut.objects.filter(workspace=edge.workspace_id, at__lt=edge.cutoff)
 
 
 def _senders(edge: Edge) -> QuerySet[ChannelSender]:
@@ -77,8 +83,12 @@ def _senders(edge: Edge) -> QuerySet[ChannelSender]:
 
 def _cursors(edge: Edge) -> QuerySet[Cursor]:
     """Return those without which nothing more is unread: all of their numbers have expired."""
-    gone = Cursor.objects.filter(workspace=edge.workspace_id, instance__last_seen_at__lt=edge.now - LONG_GONE)
+    gone = _cursors_unseen(edge.now).filter(workspace=edge.workspace_id)
     return gone.filter(_is_behind(edge), instance__waits=None)
+
+
+def _cursors_unseen(now: datetime) -> QuerySet[Cursor]:
+    return Cursor.objects.filter(instance__last_seen_at__lt=now - LONG_GONE)
 
 
 def _is_behind(edge: Edge) -> Q:
@@ -87,23 +97,26 @@ def _is_behind(edge: Edge) -> Q:
     return shown & pending & Q(read_to__lt=edge.first, handed_to__lt=edge.first)
 
 
-def _claims(edge: Edge) -> QuerySet[Claim]:
-    return Claim.objects.filter(workspace=edge.workspace_id, until__lt=edge.now)
-
-
-def _items(edge: Edge) -> QuerySet[SharedItem]:
-    return SharedItem.objects.filter(workspace=edge.workspace_id, created_at__lt=edge.cutoff)
-
-
+_ITEMS = Kind(pruned.SHARED_DATA, lambda now, cutoff: SharedItem.objects.filter(created_at__lt=cutoff))
 KINDS = (
-    Kind("messages", _messages, "number"),
-    Kind(pruned.SHARED_DATA, _items),
-    Kind("hand_outs", _hand_outs, "at"),
-    Kind("channel_senders", _senders, lasting=lambda edge: Q(last_number__lt=edge.first)),
-    Kind("cursors", _cursors, lasting=_is_behind),
-    Kind("claims", _claims, lasting=lambda edge: Q(until__lt=edge.now)),
-    Kind("usage_days", lambda edge: aging.usage_days(edge.workspace_id, edge.now), "day"),
-    Kind("keys", lambda edge: aging.keys(edge.workspace_id, edge.now)),
+    Kind("messages", lambda now, cutoff: Message.objects.filter(created_at__lt=cutoff), _messages, "number"),
+    _ITEMS,
+    # Those of answers that held nothing later: a hand-out is never older than its messages.
+    Kind("hand_outs", lambda now, cutoff: HandOut.objects.filter(at__lt=cutoff), order="at"),
+    Kind(
+        "channel_senders",
+        lambda now, cutoff: ChannelSender.objects.filter(last_at__lt=cutoff),
+        _senders,
+        lasting=lambda edge: Q(last_number__lt=edge.first),
+    ),
+    Kind("cursors", lambda now, cutoff: _cursors_unseen(now), _cursors, lasting=_is_behind),
+    Kind(
+        "claims",
+        lambda now, cutoff: Claim.objects.filter(until__lt=now),
+        lasting=lambda edge: Q(until__lt=edge.now),
+    ),
+    Kind("usage_days", lambda now, cutoff: aging.usage_days(now), order="day"),
+    Kind("keys", lambda now, cutoff: aging.keys(now)),
 )
 """Everything that ages in a workspace, in the order it goes: the senders of messages after those."""
 
@@ -128,6 +141,22 @@ def edge_of(workspace: Workspace) -> Edge:
         return Edge(workspace.pk, clock.now(), cutoff, 0)
     first, _ = retention.first_since(workspace.pk, cutoff - MARGIN)
     return Edge(workspace.pk, clock.now(), cutoff - MARGIN, first)
+
+
+def due(workspaces: Iterable[Workspace]) -> set[int]:
+    """Return the keys of those where something may have expired, by one statement for each retention among them."""
+    now, found = clock.now(), set()
+    alike: defaultdict[int | None, list[int]] = defaultdict(list)
+    for each in workspaces:
+        try:
+            alike[history.days_kept(each, now)].append(each.pk)
+        except Exception:  # noqa: BLE001 - what is wrong with it is told when it is pruned
+            found.add(each.pk)
+    for days, keys in alike.items():
+        cutoff = retention.before(days)
+        is_old = [Q(Exists(kind.old(now, cutoff).filter(workspace=OuterRef("pk")))) for kind in KINDS]
+        found.update(Workspace.objects.filter(reduce(or_, is_old), pk__in=keys).values_list("pk", flat=True))
+    return found
 
 
 def preview(workspace: Workspace) -> Counter[str]:
@@ -231,7 +260,7 @@ def _step_anyhow(kind: Kind, edge: Edge, together: int) -> Step:
 def _expire_some(edge: Edge) -> Step:
     """Delete some shared items; who shares waits meanwhile, so they are few and not large."""
     counters = Counters.objects.select_for_update().get(workspace=edge.workspace_id)
-    found = list(_items(edge).values_list("pk", "size_bytes")[:ITEMS_TOGETHER])
+    found = list(_ITEMS.rows(edge).values_list("pk", "size_bytes")[:ITEMS_TOGETHER])
     some: list[int] = []
     size = 0
     for pk, size_bytes in found:
@@ -239,7 +268,7 @@ def _expire_some(edge: Edge) -> Step:
         if some and size > ITEM_BYTES_TOGETHER:
             break
         some.append(pk)
-    count = expire_items(counters, _items(edge).filter(pk__in=some))
+    count = expire_items(counters, _ITEMS.rows(edge).filter(pk__in=some))
     counters.save(update_fields=["data_bytes"])
     return count, None, len(some) < len(found) or len(found) == ITEMS_TOGETHER
 

@@ -30,15 +30,16 @@ def days_in_force(principal: Principal) -> int | None:
 
 def cutoff(principal: Principal) -> datetime:
     """Return the time before which everything of the workspace has expired."""
-    return _before(days_in_force(principal))
+    return before(days_in_force(principal))
 
 
 def cutoff_of(workspace: Workspace) -> datetime:
     """Return the same for a row of a workspace."""
-    return _before(history.days_kept(workspace, clock.now()))
+    return before(history.days_kept(workspace, clock.now()))
 
 
-def _before(days: int | None) -> datetime:
+def before(days: int | None) -> datetime:
+    """Return the time before which everything has expired where so many days are kept."""
     return NEVER if days is None else clock.now() - timedelta(days=days)
 
 
@@ -56,7 +57,7 @@ def first_live(principal: Principal) -> int:
     days = days_in_force(principal)
     if days is None:
         return 0
-    edge = _before(days)
+    edge = before(days)
     known = _first.get(principal.workspace_id)
     if known is not None and known[0] == days and known[2] >= edge:
         return known[1]

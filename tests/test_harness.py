@@ -21,7 +21,7 @@ from accounts.models import Workspace
 from crosswire.lib import executor
 from tests.conftest import Clock, MakeWorkspace, SdkClient, Serve, SurfaceAt
 from tests.plugin import BOTH_HOMES, surfaces_left_to_others
-from tests.support import servers
+from tests.support import loopback, servers
 from tests.support.cast import Caller, Credential
 from tests.support.echo import echo
 from tests.support.homes import ROOT, Home, Run, settings_variables
@@ -119,9 +119,9 @@ def test_statements_of_the_executors_threads_are_counted(statements: Callable[..
 
 def test_a_thread_server_answers_and_ends() -> None:
     with thread_server(echo) as server:
-        assert httpx2.get(f"{server.url}/here", trust_env=False).text == "/here"
+        assert loopback.get(f"{server.url}/here").text == "/here"
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(server.url, trust_env=False)
+        loopback.get(server.url)
 
 
 def test_a_server_that_cannot_start_shows_its_log(make_home: Callable[[], Home]) -> None:

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +14,7 @@ from accounts import audit, audit_log, members, services
 from accounts.audit_log import Filter
 from accounts.models import AuditEvent, User
 from crosswire.lib import clock
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.people import Person, make_person, owner_of
 
@@ -231,7 +231,7 @@ def test_a_page_is_read_along_the_index(ada: Person) -> None:
 
 def download(url: str, person: Person, **query: str) -> list[dict[str, Any]]:
     name, value = person.cookie()
-    answer = httpx2.get(f"{url}{person.home}audit/download", params=query, cookies={name: value}, timeout=60)
+    answer = loopback.get(f"{url}{person.home}audit/download", params=query, cookies={name: value}, timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.headers["content-disposition"] == f'attachment; filename="audit-{person.workspace.slug}.jsonl"'

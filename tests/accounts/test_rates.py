@@ -13,6 +13,7 @@ from django.conf import settings
 from accounts import rates
 from crosswire.lib import rates as buckets
 from tests.conftest import MakeWorkspace
+from tests.support import loopback
 from tests.support.cast import Caller, in_thread
 from tests.support.surfaces import Result, Surface, SurfaceName, refusal_in
 
@@ -100,11 +101,10 @@ def test_the_protocols_own_calls_are_counted_apart(call: Surface, ann: Caller, m
     monkeypatch.setattr(rates, "PROTOCOL_CALLS", KEY + 5)
     for _ in range(KEY + 5):
         call.request(ann, "resources/list")
-    response = httpx2.post(
+    response = loopback.post(
         f"{call.url}/mcp",
         json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
         headers=ann.headers | {"Accept": "application/json, text/event-stream"},
-        trust_env=False,
     )
     assert response.status_code == 429
     assert refusal_in(response.json())["code"] == "rate_limited"
@@ -154,7 +154,7 @@ def test_an_address_without_a_working_key_is_held_and_others_are_not(
         return client.request(method, f"{surface(name).url}{path}", headers=sent)
 
     wrong = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx2.Client(trust_env=False) as client:
+    with loopback.Client() as client:
         statuses = [knock(f"{address}::{number:x}", wrong).status_code for number in range(1, 61)]
         assert set(statuses) == {401}
         refused = knock(f"{address}::ffff", wrong)
@@ -178,7 +178,7 @@ def test_calls_that_are_refused_count_too(
     surface: Callable[[SurfaceName], Surface], name: SurfaceName, method: str, path: str, body: bytes, ann: Caller
 ) -> None:
     headers = ann.headers | {"Content-Type": "application/json"}
-    with httpx2.Client(base_url=surface(name).url, headers=headers, trust_env=False) as client:
+    with loopback.Client(base_url=surface(name).url, headers=headers) as client:
         statuses = [client.request(method, path, content=body).status_code for _ in range(KEY + 1)]
     assert 429 not in statuses[:-1]
     assert statuses[-1] == 429
@@ -191,9 +191,7 @@ def test_tools_and_resources_that_are_not_there_count_too(
     monkeypatch.setattr(rates, "PROTOCOL_CALLS", 5)
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "nothing", "arguments": {}}}
     headers = ann.headers | {"Accept": "application/json, text/event-stream"}
-    statuses = [
-        httpx2.post(f"{call.url}/mcp", json=body, headers=headers, trust_env=False).status_code for _ in range(6)
-    ]
+    statuses = [loopback.post(f"{call.url}/mcp", json=body, headers=headers).status_code for _ in range(6)]
     assert statuses[-1] == 429
     for _ in range(KEY):
         call.request(ann, "resources/read", {"uri": "crosswire://nowhere"})

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import pytest
 from django.db import OperationalError
 
@@ -15,6 +14,7 @@ from accounts.models import ApiKey
 from crosswire.lib import clock as product_clock
 from tests.accounts.stored_keys import key_row
 from tests.conftest import Clock, SdkClient
+from tests.support import loopback
 from tests.support.cast import Caller, in_thread
 from tests.support.surfaces import REST, Surface, SurfaceName
 
@@ -169,12 +169,12 @@ async def test_the_official_client_is_noted_before_it_calls_a_tool(
 @pytest.mark.parametrize("version", ["", "latest", "2026-13-xx", "9" * 5_000])
 def test_a_version_that_is_none_is_not_repeated(lane_url: str, alice: Caller, version: str) -> None:
     headers = {**alice.headers, "Content-Type": "application/json", "MCP-Protocol-Version": version}
-    httpx2.post(f"{lane_url}/mcp", content=b'{"jsonrpc":"2.0","id":1,"method":"ping"}', headers=headers)
+    loopback.post(f"{lane_url}/mcp", content=b'{"jsonrpc":"2.0","id":1,"method":"ping"}', headers=headers)
     assert used(alice)[1] == "MCP"
 
 
 def test_a_stream_of_events_is_a_use(lane_url: str, alice: Caller) -> None:
-    with httpx2.stream("GET", f"{lane_url}/api/events?instance_id=ann", headers=alice.headers, timeout=20) as stream:
+    with loopback.stream("GET", f"{lane_url}/api/events?instance_id=ann", headers=alice.headers, timeout=20) as stream:
         next(stream.iter_lines())
         assert used(alice) == ("python-httpx2", "REST", "ann")
 
@@ -256,6 +256,6 @@ def test_who_watches_sees_its_own_workspace_alone(alice: Caller, mallory: Caller
 def test_a_browser_that_tries_a_key_is_no_client(lane_url: str, alice: Caller) -> None:
     since = uses.watch(alice.workspace)
     agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140"}
-    httpx2.get(f"{lane_url}/api/whoami", headers=alice.headers | agent)
+    loopback.get(f"{lane_url}/api/whoami", headers=alice.headers | agent)
     assert used(alice)[0] == "Mozilla"
     assert uses.since(alice.workspace, since) == []

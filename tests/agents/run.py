@@ -17,12 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from tests.agents.agents import Agent, ClaudeCode, Codex, Gemini, Talking
 from tests.agents.stub_model import Script, Session, Step, StubModel
 from tests.agents.terminal import Terminal
 from tests.clients.packages import Packages, install
+from tests.support import loopback
 from tests.support.homes import Run
 from tests.support.processes import wait_until
 from tests.support.servers import ServerProcess, create_workspace, manage
@@ -61,7 +60,7 @@ class Peer:
 
     def __init__(self, url: str, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
-        self.http = httpx2.Client(base_url=f"{url}/api", headers=headers, timeout=30, trust_env=False)
+        self.http = loopback.Client(base_url=f"{url}/api", headers=headers, timeout=30)
 
     def send(self, content: str) -> dict[str, Any]:
         """Send a message to #general."""

@@ -12,7 +12,7 @@ import pytest
 
 from crosswire.lib import keys
 from tests.conftest import Serve
-from tests.support import servers
+from tests.support import loopback, servers
 from tests.support.homes import ROOT, SECRET_KEY, Home
 from tests.support.processes import end, free_port, spawn, tail, wait_until
 
@@ -72,7 +72,7 @@ def places(key: str) -> Iterator[tuple[dict[str, str], str]]:
 def call_everything(url: str, key: str, further_headers: Iterable[Mapping[str, str]] = FURTHER_HEADERS) -> set[int]:
     """Call every target with the key in every place; return the statuses met."""
     met = set()
-    with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+    with loopback.Client(base_url=url, timeout=30) as client:
         for headers, query in places(key):
             for method, path, body in TARGETS:
                 for further in further_headers:
@@ -107,7 +107,7 @@ def embedded(home: Home, level: str) -> Iterator[tuple[str, Callable[[], str]]]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/health", trust_env=False, timeout=5).status_code == 200
+        return loopback.get(f"{url}/health", timeout=5).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 from billing.demo import mounting
+from tests.support import loopback
 from tests.support.stripe_fake import StripeFake, running
 
 ELSEWHERE = [
@@ -47,7 +47,7 @@ def test_the_product_finds_the_key_and_the_address(settings: Settings) -> None:
 
 def test_a_server_that_was_not_started_by_run_has_no_demo(lane_url: str) -> None:
     for path in ("/demo/stripe/demo/", "/demo/stripe/v1/customers"):
-        assert httpx2.get(f"{lane_url}{path}", trust_env=False).status_code == 404
+        assert loopback.get(f"{lane_url}{path}").status_code == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])

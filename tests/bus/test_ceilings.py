@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import pytest
 from django.conf import settings
 
 from bus import clients
 from bus.models import Wait
 from tests.bus.waiters import answered, begin, until
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import seed
 from tests.support.surfaces import Surface
@@ -53,7 +53,7 @@ def seconds_of(caller: Caller) -> float:
 
 def register(url: str, caller: Caller, agent: str, **body: Any) -> None:
     headers = {**caller.headers, "User-Agent": agent}
-    answer = httpx2.post(f"{url}/api/register", json={"instance_id": "ann", **body}, headers=headers, trust_env=False)
+    answer = loopback.post(f"{url}/api/register", json={"instance_id": "ann", **body}, headers=headers)
     assert answer.status_code == 200, answer.text
 
 

@@ -17,7 +17,7 @@ from bus.models import Counters, SharedItem
 from bus.services import shared
 from bus.views.data import file_name
 from tests.conftest import Clock, MakeWorkspace
-from tests.support import hostile, pages
+from tests.support import hostile, loopback, pages
 from tests.support.cast import Caller
 from tests.support.messages import change_plan, principal_of
 from tests.support.pages import said, shown
@@ -60,7 +60,7 @@ def link(person: Person, page: str, key: str, **more: str) -> str:
 
 def copied(url: str, person: Person, key: str) -> httpx2.Response:
     """Return what the download of an item answers, from a real server."""
-    return httpx2.get(url + link(person, "download", key), cookies=dict([person.cookie()]), trust_env=False)
+    return loopback.get(url + link(person, "download", key), cookies=dict([person.cookie()]))
 
 
 def test_without_items_the_page_says_what_they_are_for() -> None:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import httpx2
 import pytest
 
 from accounts import principals
 from accounts.models import Workspace
 from crosswire.lib import clock as product_clock
 from tests.conftest import Clock
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import TIME, plain
 from tests.support.surfaces import MCP, REST, Surface
@@ -65,7 +65,7 @@ def test_keys_are_found_exactly_as_they_were_given(call: Surface, alice: Caller)
 def test_slashes_of_a_key_may_stand_plain_in_the_address(call: Surface, alice: Caller) -> None:
     share(call, alice, "x", "a/b c/d.md")
     for path in ("a/b%20c/d.md", "a%2Fb%20c%2fd.md"):
-        response = httpx2.get(f"{call.url}/api/data/{path}", headers=alice.headers, trust_env=False)
+        response = loopback.get(f"{call.url}/api/data/{path}", headers=alice.headers)
         assert response.json()["key"] == "a/b c/d.md"
 
 

@@ -142,6 +142,19 @@ def test_a_workspace_in_which_nothing_has_expired_costs_few_statements(
     assert len(ran) == 4, ran
 
 
+def test_workspaces_in_which_nothing_has_expired_are_passed_over_together(
+    old: Caller, statements: Callable[..., Any]
+) -> None:
+    """One statement for all that keep their history equally long."""
+    others = [make_workspace(plan) for plan in ("free", "free", "pro", "unlimited")]
+    for each in others:
+        seed(each, ["x"])
+    rows = list(Workspace.objects.filter(pk__in=[each.workspace.pk for each in (old, *others)]))
+    with statements(threading.current_thread().name) as ran:
+        assert pruning.due(rows) == {old.workspace.pk}
+    assert len(ran) == 3, ran
+
+
 @pytest.mark.home("postgres")
 def test_a_connection_that_breaks_costs_one_workspace_its_turn(old: Caller) -> None:
     last = make_workspace("free")

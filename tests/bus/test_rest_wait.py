@@ -10,6 +10,7 @@ import pytest
 
 from bus import clients, waiting
 from tests.bus.waiters import WAIT, answered, begin, open_waits, present, until
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import change_plan, ids, seed
 from tests.support.surfaces import REST, Surface, SurfaceName
@@ -187,7 +188,7 @@ def test_a_stopping_server_ends_waits_and_asks_to_come_back(call: Surface, ann: 
 def test_who_hangs_up_waits_no_longer_and_is_shown_nothing(call: Surface, ann: Caller, path: str) -> None:
     address = f"{call.url}/api/{path}?wait=40&instance_id=ann"
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(address, headers=ann.headers, timeout=httpx2.Timeout(10, read=0.5), trust_env=False)
+        loopback.get(address, headers=ann.headers, timeout=httpx2.Timeout(10, read=0.5))
     until(lambda: not open_waits(ann) and not present(ann), "the wait goes on without its client")
     (number,) = seed(ann, ["x"])
     answer = call.ok(ann, "inbox", instance_id="ann")

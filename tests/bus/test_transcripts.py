@@ -10,6 +10,7 @@ import pytest
 from bus.models import Channel
 from bus.services import transcripts
 from tests.conftest import Clock
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import principal_of, seed
 from tests.support.people import Person, make_person, owner_of
@@ -21,7 +22,7 @@ def channel_of(caller: Caller, name: str = "general") -> Channel:
 
 def download(url: str, person: Person, name: str) -> httpx2.Response:
     cookies = dict([person.cookie()])
-    return httpx2.get(f"{url}{person.home}channels/{name}", cookies=cookies, trust_env=False)
+    return loopback.get(f"{url}{person.home}channels/{name}", cookies=cookies)
 
 
 def test_json_holds_every_message_once_in_order(lane_url: str, alice: Caller) -> None:
@@ -72,9 +73,7 @@ def test_what_has_expired_is_not_in_it(alice: Caller, clock: Clock) -> None:
 def test_a_stranger_gets_nothing_and_a_viewer_all(lane_url: str, alice: Caller, mallory: Caller, name: str) -> None:
     seed(alice, ["secret"])
     stranger = owner_of(mallory)
-    there = httpx2.get(
-        f"{lane_url}/w/{alice.workspace.slug}/channels/{name}", cookies=dict([stranger.cookie()]), trust_env=False
-    )
+    there = loopback.get(f"{lane_url}/w/{alice.workspace.slug}/channels/{name}", cookies=dict([stranger.cookie()]))
     assert there.status_code == 404
     assert "secret" not in there.text
     assert "secret" in download(lane_url, make_person(alice.workspace, "viewer"), name).text

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from mcp import Client
@@ -18,6 +17,7 @@ from bus import calls
 from bus.models import Cursor
 from tests.bus.waiters import SOON, open_waits, present, until
 from tests.conftest import SdkClient
+from tests.support import loopback
 from tests.support.cast import Caller, Credential
 from tests.support.messages import ids, seed
 from tests.support.surfaces import CLIENT, Surface
@@ -28,9 +28,7 @@ STREAM, JSON = "application/json, text/event-stream", "application/json"
 @pytest.fixture
 def ann(lane_url: str, alice: Caller) -> Caller:
     """Alice, after an instance `ann` has registered: whatever comes now is new to it."""
-    answer = httpx2.post(
-        f"{lane_url}/api/register", json={"instance_id": "ann"}, headers=alice.headers, trust_env=False
-    )
+    answer = loopback.post(f"{lane_url}/api/register", json={"instance_id": "ann"}, headers=alice.headers)
     assert answer.status_code == 200
     return alice
 

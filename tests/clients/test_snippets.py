@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx2
 import mcp
 import pytest
 from mcp.client.stdio import StdioServerParameters
@@ -20,6 +19,7 @@ from mcp.client.stdio import StdioServerParameters
 from bus import snippets
 from bus.guides import GUIDES
 from tests.clients.packages import NODE, Packages, environment
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.homes import ROOT
 from tests.support.processes import finish, wait_until
@@ -157,7 +157,7 @@ def test_the_server_answers_at_the_address_and_to_the_header_of_a_snippet(
     given = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": client, "version": "1"}}
     body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": given}
     headers = {"Authorization": authorization, "Accept": "application/json, text/event-stream"}
-    answer = httpx2.post(url, json=body, headers=headers)
+    answer = loopback.post(url, json=body, headers=headers)
     assert answer.status_code == 200
     assert '"serverInfo"' in answer.text
 
@@ -165,8 +165,8 @@ def test_the_server_answers_at_the_address_and_to_the_header_of_a_snippet(
 def test_a_custom_gpt_finds_the_schema_and_its_key_works(lane_url: str, alice: Caller) -> None:
     told = snippets.entries(snippets.render(GUIDES["chatgpt-gpt"], alice.key, url=lane_url))
     schema, _, key = (each.value for each in told)
-    assert httpx2.get(schema).json()["openapi"].startswith("3.1")
-    assert httpx2.get(f"{lane_url}/api/whoami", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    assert loopback.get(schema).json()["openapi"].startswith("3.1")
+    assert loopback.get(f"{lane_url}/api/whoami", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
 
 def test_claude_code_takes_its_line_where_it_is_installed(lane_url: str, alice: Caller, tmp_path: Path) -> None:

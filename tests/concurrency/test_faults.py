@@ -13,13 +13,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
 import psycopg
 import pytest
 
 from tests.concurrency.traffic import Answer, Wire, together
 from tests.conftest import Serve, SurfaceAt
-from tests.support import servers
+from tests.support import loopback, servers
 from tests.support.cast import Credential
 from tests.support.databases import RedisServer
 from tests.support.homes import Home
@@ -175,9 +174,9 @@ def test_a_database_that_is_away_shows_no_trace_on_any_surface(
             assert refusal.details["retry_after"] >= 1
             assert "sql" not in refusal.message.lower()
         for server in (lane, drf):
-            page = httpx2.get(f"{server.url}/", trust_env=False)
+            page = loopback.get(f"{server.url}/")
             assert page.status_code == 200, "a page that needs no database"
-            health = httpx2.get(f"{server.url}/health", trust_env=False, timeout=30)
+            health = loopback.get(f"{server.url}/health", timeout=30)
             assert (health.status_code, health.json()["code"]) == (503, "unavailable")
     for server in (lane, drf):
         wait_until(server.is_healthy, 60, lambda: "The server does not find its database again.")
@@ -205,7 +204,7 @@ def test_redis_gone_and_back_is_never_seen_by_a_caller(home: Home, serve: Serve)
         assert send(server, pro, "with").status == 200
         redis.kill()
         assert [send(server, pro, f"without {number}").status for number in range(5)] == [200] * 5
-        figures = httpx2.get(f"{server.url}/metrics", headers={"Authorization": "Bearer t"}, trust_env=False).text
+        figures = loopback.get(f"{server.url}/metrics", headers={"Authorization": "Bearer t"}).text
         assert re.search(r"^crosswire_rates_unchecked_total [1-9]", figures, re.MULTILINE), figures
         assert "redis_away" in server.log
         assert "Traceback" not in server.log

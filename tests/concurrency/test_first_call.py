@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-import httpx2
 import pytest
 
 from tests.conftest import SurfaceAt
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.homes import Run
 from tests.support.people import make_person
@@ -32,7 +32,7 @@ def test_the_page_of_one_process_sees_calls_to_another(
 ) -> None:
     ada = make_person(alice.workspace)
     mcp, rest = surface_at("mcp-2026-07-28", pair[1].url), surface_at("lane", pair[0].url)
-    with httpx2.Client(base_url=pair[0].url, cookies=dict([ada.cookie()]), timeout=60, trust_env=False) as page:
+    with loopback.Client(base_url=pair[0].url, cookies=dict([ada.cookie()]), timeout=60) as page:
         shown = page.get(f"{ada.home}connect", params={"client": "python"}).text
         since = unescape(re.findall(r'data-since="([^"]+)"', shown)[0])
 

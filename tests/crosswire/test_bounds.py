@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from django.conf import settings
 
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.surfaces import Surface, SurfaceName, refusal_in
 
@@ -36,7 +37,7 @@ def refused(response: httpx2.Response, status: int, code: str) -> dict[str, obje
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_long_address(url: str, path: str, alice: Caller) -> None:
-    response = httpx2.post(f"{url}{path}?q={'x' * 20_000}", headers=alice.headers, trust_env=False)
+    response = loopback.post(f"{url}{path}?q={'x' * 20_000}", headers=alice.headers)
     refused(response, 414, "address_too_long")
 
 
@@ -47,7 +48,7 @@ def test_a_long_address(url: str, path: str, alice: Caller) -> None:
     ids=["many", "large"],
 )
 def test_many_or_large_headers(url: str, path: str, headers: dict[str, str], alice: Caller) -> None:
-    response = httpx2.post(f"{url}{path}", headers=alice.headers | headers, trust_env=False)
+    response = loopback.post(f"{url}{path}", headers=alice.headers | headers)
     refused(response, 431, "headers_too_large")
 
 
@@ -72,9 +73,7 @@ def test_a_body_that_is_announced_as_nothing_and_never_ends(url: str, path: str,
             yield piece
 
     try:
-        response = httpx2.post(
-            f"{url}{path}", content=endless(), headers=alice.headers | STREAMS, trust_env=False, timeout=60
-        )
+        response = loopback.post(f"{url}{path}", content=endless(), headers=alice.headers | STREAMS, timeout=60)
     except (httpx2.WriteError, httpx2.ReadError):
         return  # the server has answered and closed while the body was under way
     refused(response, 413, "too_large")
@@ -91,7 +90,7 @@ def test_json_that_is_nested_deeply(url: str, path: str, levels: int, brackets: 
         )
     else:
         body = f'{{"sender":"a","content":{inner}}}'
-    response = httpx2.post(f"{url}{path}", content=body, headers=alice.headers | STREAMS, trust_env=False)
+    response = loopback.post(f"{url}{path}", content=body, headers=alice.headers | STREAMS)
     assert 400 <= response.status_code < 500, response.text[:500]
     if levels < 1_000:  # deeper, it is no JSON for the parsers
         assert "nested" in str(refused(response, 400, "invalid_input")["error"])
@@ -100,7 +99,7 @@ def test_json_that_is_nested_deeply(url: str, path: str, levels: int, brackets: 
 def test_much_that_is_not_deep_passes(url: str, alice: Caller) -> None:
     content = json.dumps([{"a": [1]}] * 1_000)
     body = {"key": "flat", "sender": "a", "content": content}
-    answer = httpx2.post(f"{url}/api/data", json=body, headers=alice.headers, trust_env=False)
+    answer = loopback.post(f"{url}/api/data", json=body, headers=alice.headers)
     assert answer.status_code == 200, answer.text
 
 
@@ -110,13 +109,13 @@ def test_what_is_no_http_at_all_ends_without_a_trace_of_us(url: str) -> None:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 GET / \r\n\r\n")
         answer = connection.recv(4_096)
     assert b"Traceback" not in answer
-    assert httpx2.get(f"{url}/health", trust_env=False).status_code == 200
+    assert loopback.get(f"{url}/health").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/api/messages", "/api/data"])
 def test_json_with_a_million_values(url: str, path: str, alice: Caller) -> None:
     body = b'{"sender":"a","content":[' + b"{}," * 300_000 + b"1]}"
-    response = httpx2.post(f"{url}{path}", content=body, headers=alice.headers | STREAMS, trust_env=False)
+    response = loopback.post(f"{url}{path}", content=body, headers=alice.headers | STREAMS)
     assert "too many values" in str(refused(response, 400, "invalid_input")["error"])
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from crosswire.lib.logs import JsonFormatter, LineFormatter, without_secrets
 from tests.conftest import Serve
-from tests.support import servers
+from tests.support import loopback, servers
 from tests.support.cast import Caller, Credential
 from tests.support.homes import Home
 from tests.support.processes import wait_until
@@ -64,11 +63,9 @@ def test_an_answer_names_its_request_and_the_line_names_it_and_the_workspace(
     with caplog.at_level(logging.INFO, "crosswire.access"):
         answer = call.ok(alice, "whoami")
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
-    given = httpx2.get(
-        f"{call.url}/api/whoami", headers=alice.headers | {"X-Request-ID": "trace-1234"}, trust_env=False
-    )
+    given = loopback.get(f"{call.url}/api/whoami", headers=alice.headers | {"X-Request-ID": "trace-1234"})
     assert given.headers["x-request-id"] == "trace-1234"
-    forged = httpx2.get(f"{call.url}/api/whoami", headers={"X-Request-ID": "a b; c"}, trust_env=False)
+    forged = loopback.get(f"{call.url}/api/whoami", headers={"X-Request-ID": "a b; c"})
     assert forged.headers["x-request-id"] != "a b; c"
 
 
@@ -79,8 +76,8 @@ def test_json_lines_tell_method_path_status_id_and_workspace_and_no_query(
     home = make_home()
     caller = Credential(servers.create_workspace(home))
     server = serve(home, env={"LOG_FORMAT": "json"})
-    ok = httpx2.get(f"{server.url}/api/channels?api_key={caller.key}", trust_env=False)
-    missing = httpx2.get(f"{server.url}/no%0Awhere/{caller.key}", trust_env=False)
+    ok = loopback.get(f"{server.url}/api/channels?api_key={caller.key}")
+    missing = loopback.get(f"{server.url}/no%0Awhere/{caller.key}")
     ids = {answer.headers["x-request-id"] for answer in (ok, missing)}
     wait_until(lambda: ids <= access_lines(server.log).keys(), 10, lambda: server.log)
     lines = access_lines(server.log)
@@ -128,12 +125,12 @@ def test_figures_are_for_who_has_the_token(serve: Serve, make_home: Callable[[],
     home = make_home()
     caller = Credential(servers.create_workspace(home))
     closed, opened = serve(home), serve(home, env={"METRICS_TOKEN": "let-me-see"})
-    assert httpx2.get(f"{closed.url}/metrics", trust_env=False).status_code == 404
-    assert httpx2.get(f"{opened.url}/metrics", trust_env=False).status_code == 401
-    wrong = httpx2.get(f"{opened.url}/metrics", headers=caller.headers, trust_env=False)
+    assert loopback.get(f"{closed.url}/metrics").status_code == 404
+    assert loopback.get(f"{opened.url}/metrics").status_code == 401
+    wrong = loopback.get(f"{opened.url}/metrics", headers=caller.headers)
     assert wrong.status_code == 401
-    httpx2.get(f"{opened.url}/api/whoami", headers=caller.headers, trust_env=False)
-    figures = httpx2.get(f"{opened.url}/metrics", headers={"Authorization": "Bearer let-me-see"}, trust_env=False)
+    loopback.get(f"{opened.url}/api/whoami", headers=caller.headers)
+    figures = loopback.get(f"{opened.url}/metrics", headers={"Authorization": "Bearer let-me-see"})
     assert figures.headers["content-type"].startswith("text/plain")
     assert 'crosswire_requests_total{status="200",surface="api"} 1.0' in figures.text
     assert "crosswire_rates_unchecked_total 0.0" in figures.text

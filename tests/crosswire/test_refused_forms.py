@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.pages import text_of
 from tests.support.people import owner_of
@@ -16,7 +16,7 @@ LARGE = {"content": "x" * 1_200_000}
 def test_a_form_that_is_too_large_is_refused_as_its_sender_reads(lane_url: str, alice: Caller, accept: str) -> None:
     ada = owner_of(alice)
     page = f"{lane_url}{ada.home}channels/general"
-    answer = httpx2.post(page, data=LARGE, headers={"Accept": accept, "Referer": page}, trust_env=False, timeout=60)
+    answer = loopback.post(page, data=LARGE, headers={"Accept": accept, "Referer": page}, timeout=60)
     assert answer.status_code == 413
     if accept.startswith("text/html"):
         assert answer.headers["content-type"].startswith("text/html")

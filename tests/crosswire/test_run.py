@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import httpx2
 import pytest
 import stripe
 
 from tests.conftest import SurfaceAt
+from tests.support import loopback
 from tests.support.cast import Credential
 from tests.support.homes import ROOT, Home
 from tests.support.processes import end, finish, free_port, spawn, wait_until
@@ -90,9 +90,9 @@ def test_the_banner_shows_where_it_is_and_commands_that_work_as_they_stand(start
         curl, shell=True, capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/bin"}
     )
     assert '"id":1' in done.stdout, done
-    assert httpx2.get(f"{server.url}/health", trust_env=False).json()["status"] == "ok"
+    assert loopback.get(f"{server.url}/health").json()["status"] == "ok"
     assert f"sign up at {server.url}/accounts/signup/\n" in server.said
-    assert httpx2.get(f"{server.url}/accounts/signup/", trust_env=False).status_code == 200
+    assert loopback.get(f"{server.url}/accounts/signup/").status_code == 200
     assert re.search(rf"^ +PORT={server.port} \S*python\S* manage\.py join demo YOUR_EMAIL$", server.said, re.MULTILINE)
 
 
@@ -173,7 +173,7 @@ def test_it_refuses_to_serve_a_public_address(make_home: Callable[[], Home]) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_good_order(start: Start, number: signal.Signals) -> None:
     server = start()
-    assert httpx2.get(f"{server.url}/health", trust_env=False).status_code == 200
+    assert loopback.get(f"{server.url}/health").status_code == 200
     end(server.process, number, within_seconds=20)
     assert server.process.returncode == 0, server.said
     assert "Traceback" not in server.said
@@ -203,8 +203,8 @@ def test_open_waits_are_answered_before_it_ends(start: Start, surface_at: Surfac
 def test_what_it_logs_shows_no_key(start: Start) -> None:
     server = start()
     for path in ("/api/whoami", "/api/nothing", "/mcp", "/health", "/"):
-        httpx2.get(f"{server.url}{path}?api_key=cw_secretsecret", trust_env=False)
-        httpx2.get(f"{server.url}{path}?api_key={server.key}", headers={"Accept": "text/html"}, trust_env=False)
+        loopback.get(f"{server.url}{path}?api_key=cw_secretsecret")
+        loopback.get(f"{server.url}{path}?api_key={server.key}", headers={"Accept": "text/html"})
     end(server.process, signal.SIGTERM)
     assert "cw_secretsecret" not in server.said
     log = server.said.partition("Send a message")[2].partition("\n\n")[2]
@@ -225,16 +225,16 @@ def demo_sdk(server: Running) -> stripe.StripeClient:
 def test_demo_payments_are_there_for_who_has_the_key_and_survive_a_restart(start: Start) -> None:
     server = start()
     customer = demo_sdk(server).v1.customers.create({"email": "a@example.com"})
-    assert httpx2.get(f"{server.url}/demo/stripe/v1/customers", trust_env=False).status_code == 401
+    assert loopback.get(f"{server.url}/demo/stripe/v1/customers").status_code == 401
     configuration = demo_sdk(server).v1.billing_portal.configurations.create({"features": {}})
     portal = demo_sdk(server).v1.billing_portal.sessions.create(
         {"customer": customer.id, "configuration": configuration.id}
     )
     assert portal.url.startswith(f"{server.url}/demo/stripe/portal/")
-    page = httpx2.get(portal.url, trust_env=False)
+    page = loopback.get(portal.url)
     assert "Demo payments — no real money" in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
-    styles = httpx2.get(f"{server.url}/demo/stripe/demo/demo.css", trust_env=False)
+    styles = loopback.get(f"{server.url}/demo/stripe/demo/demo.css")
     assert styles.headers["content-type"] == "text/css; charset=utf-8"
     end(server.process, signal.SIGTERM)
     again = start(server.home, server.port)
@@ -247,5 +247,5 @@ def test_demo_payments_can_be_switched_off_and_give_way_to_stripe(start: Start) 
         {"STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": "whsec_x"},
     ):
         server = start(**env)
-        assert httpx2.get(f"{server.url}/demo/stripe/demo/", trust_env=False).status_code == 404
+        assert loopback.get(f"{server.url}/demo/stripe/demo/").status_code == 404
         assert not (server.home.folder / "var" / "demo_payments.json").exists()

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-import httpx2
 import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -20,6 +19,7 @@ from bus.mcp import resources, server, tasks
 from crosswire.site import status
 from tests.isolation.walk import Step, findings, shown, without_what_varies
 from tests.isolation.world import Kind, Mallory, Secrets
+from tests.support import loopback
 from tests.support.surfaces import MCP, Refusal, Surface
 
 pytestmark = pytest.mark.slow
@@ -193,7 +193,7 @@ def test_no_path_tells_a_stranger_anything(request: pytest.FixtureRequest, serve
             token = "t" * 32
             cookies = {settings.SESSION_COOKIE_NAME: mallory.session(), settings.CSRF_COOKIE_NAME: token}
             headers |= {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()), "X-CSRFToken": token}
-        with httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
+        with loopback.Client(base_url=url, headers=headers, timeout=60) as client:
             for path in paths(hers):
                 for method in METHODS:
                     answer = client.request(method, path)

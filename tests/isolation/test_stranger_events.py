@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx2
 import pytest
 
 from bus import listening, news
@@ -15,6 +14,7 @@ from bus.operations import EVENTS
 from tests.isolation.test_planted_leak import in_sql
 from tests.isolation.walk import Step, findings, tries, without_what_varies, words
 from tests.isolation.world import KINDS, Mallory, Secrets
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.events import PATH, EventStream
 from tests.support.messages import seed
@@ -45,7 +45,7 @@ def walk(
 def _step(url: str, kind: str, mallory: Mallory, arguments: dict[str, Any], place: str) -> Step:
     mallory.named |= {*words(arguments), place}
     headers = mallory.caller.headers | ({"Last-Event-ID": place} if place else {})
-    answer = httpx2.get(f"{url}{PATH}?{urlencode(arguments)}", headers=headers, trust_env=False)
+    answer = loopback.get(f"{url}{PATH}?{urlencode(arguments)}", headers=headers)
     code = answer.json()["code"] if answer.status_code != 200 else ""
     what = f"{kind} stranger listens to {json.dumps(arguments)} from {place}"
     told = without_what_varies(f"{answer.status_code} {answer.text}", mallory)

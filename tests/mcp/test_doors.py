@@ -12,6 +12,7 @@ from accounts.models import ApiKey
 from crosswire.lib import keys
 from tests.mcp import wire
 from tests.mcp.wire import NEWEST
+from tests.support import loopback
 from tests.support.cast import Caller, Credential
 from tests.support.surfaces import MCP, Surface, SurfaceName, refusal_in
 
@@ -25,7 +26,7 @@ FOREIGN_PAGE = "https://evil.example"
 def _send(url: str, method: str, headers: dict[str, str], version: str = NEWEST) -> httpx2.Response:
     sent = wire.request(None, "tools/list", version=version)
     body = sent.body if method == "POST" else None
-    with httpx2.Client(trust_env=False) as client:
+    with loopback.Client() as client:
         return client.request(method, f"{url}/mcp", json=body, headers=sent.headers | headers)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import pytest
 from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from tests.mcp import wire
 from tests.mcp.wire import NEWEST, OLDER, VERSIONS
+from tests.support import loopback
 from tests.support.cast import Caller
 
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
@@ -124,7 +124,7 @@ def test_what_a_client_only_tells_is_accepted(lane_url: str, alice: Caller) -> N
 @pytest.mark.parametrize("version", ANY_VERSION)
 def test_a_batch_is_refused_in_a_sentence(lane_url: str, alice: Caller, version: str | None) -> None:
     sent = wire.request(alice, "tools/list", version=version)
-    with httpx2.Client(trust_env=False) as client:
+    with loopback.Client() as client:
         response = client.post(f"{lane_url}/mcp", json=[sent.body, sent.body], headers=sent.headers)
     assert response.status_code == 400
     assert len(response.text) < 300, response.text
@@ -135,7 +135,7 @@ def test_a_batch_is_refused_in_a_sentence(lane_url: str, alice: Caller, version:
 @pytest.mark.parametrize("body", [b"", b"{nope", b"null", b"7", b'"tools/list"', b"\xff"])
 def test_a_body_that_is_no_request_is_refused(lane_url: str, alice: Caller, version: str | None, body: bytes) -> None:
     headers = wire.request(alice, "tools/list", version=version).headers | {"Content-Type": "application/json"}
-    with httpx2.Client(trust_env=False) as client:
+    with loopback.Client() as client:
         response = client.post(f"{lane_url}/mcp", content=body, headers=headers)
     assert response.status_code == 400
     assert "Traceback" not in response.text

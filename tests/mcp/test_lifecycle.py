@@ -15,6 +15,7 @@ from crosswire.asgi import build_application
 from tests.conftest import Serve, SurfaceAt
 from tests.mcp import wire
 from tests.mcp.wire import OLDER
+from tests.support import loopback
 from tests.support.cast import Caller, Credential
 from tests.support.homes import Run
 from tests.support.servers import Program
@@ -42,7 +43,7 @@ async def test_parallel_first_requests_find_a_cold_server_ready(alice: Caller) -
     for _ in range(COLD_STARTS):
         app = build_application(lane=True)
         transport = httpx2.ASGITransport(app)  # tells no lifespan, as Daphne does
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        async with loopback.AsyncClient(transport=transport, base_url="http://localhost") as client:
             posts = [client.post("/mcp", json=sent.body, headers=sent.headers) for sent in first_requests(alice)]
             answers = await asyncio.wait_for(asyncio.gather(*posts), 60)
         await app.application_mapping["http"].app.app.endpoint.shutdown()
@@ -93,7 +94,7 @@ def test_a_key_in_the_address_is_in_no_log(serve: Serve, run: Run, alice: Caller
         assert wire.post(server.url, sent, query=f"?api_key={alice.key}").status_code != 401
     assert wire.post(server.url, sent, query=f"?api_key={alice.key}x").status_code == 401
     for path in ("api/channels", "api/", "nowhere"):
-        httpx2.get(f"{server.url}/{path}?api_key={alice.key}", headers={"Accept": "text/html"}, trust_env=False)
+        loopback.get(f"{server.url}/{path}?api_key={alice.key}", headers={"Accept": "text/html"})
     server.stop(STOPS_WITHIN_SECONDS)
     assert server.log
     assert alice.key not in server.log
@@ -130,7 +131,7 @@ def opened_listen_stream(url: str, caller: Credential) -> Iterator[None]:
     """A stream of change notices that the server has acknowledged."""
     sent = wire.request(caller, "subscriptions/listen", {"notifications": {"resourcesListChanged": True}})
     with (
-        httpx2.Client(trust_env=False, timeout=30) as client,
+        loopback.Client(timeout=30) as client,
         client.stream("POST", f"{url}/mcp", json=sent.body, headers=sent.headers) as stream,
     ):
         assert any("acknowledged" in line for line in stream.iter_lines())

@@ -17,6 +17,7 @@ import pytest
 from mcp import MCPError
 
 from bus.models import Wait
+from tests.support import loopback
 from tests.support.cast import Caller, in_thread
 from tests.support.clients import connected_client
 from tests.support.messages import ids, seed
@@ -90,7 +91,7 @@ def over_mcp(era: Any) -> Connect:
 
 @asynccontextmanager
 async def over_http(caller: Caller, url: str) -> AsyncIterator[Call]:
-    async with httpx2.AsyncClient(base_url=url, headers=caller.headers, trust_env=False, timeout=60) as http:
+    async with loopback.AsyncClient(base_url=url, headers=caller.headers, timeout=60) as http:
 
         async def call(operation: str, **arguments: Any) -> dict[str, Any]:
             method, path, left = rest_request(operation, arguments)

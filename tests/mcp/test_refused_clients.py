@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from accounts import services
+from tests.support import loopback
 from tests.support.cast import Caller
 
 ERAS = pytest.mark.parametrize("era", ["auto", "legacy", "2026-07-28"])
@@ -20,7 +20,7 @@ def refusal(url: str, headers: dict[str, str], era: str, **arguments: Any) -> MC
     """Return what the official client raises for a session with one call."""
 
     async def session() -> None:
-        async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as http:
+        async with loopback.AsyncClient(headers=headers, timeout=60) as http:
             transport = streamable_http_client(f"{url}/mcp", http_client=http)
             async with Client(transport, mode=era) as client:
                 await client.call_tool("send_message", {"sender": "a", "content": "x", **arguments})

@@ -15,6 +15,7 @@ import pytest
 from mcp import Client
 
 from tests.conftest import SdkClient, Serve
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.homes import Run
 
@@ -81,7 +82,7 @@ async def test_three_agents_release_together_though_the_server_is_killed(  # noq
     serve: Serve, run: Run, sdk_client: SdkClient, alice: Caller
 ) -> None:
     server = serve(run.home)
-    plain = httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=60, trust_env=False)
+    plain = loopback.AsyncClient(base_url=server.url, headers=alice.headers, timeout=60)
     async with (
         sdk_client(alice, "2026-07-28", server.url) as architect,
         sdk_client(alice, "2025-11-25", server.url) as builder,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
 
+from tests.support import loopback
 from tests.support.cast import Credential
 from tests.support.processes import wait_until
 from tests.support.surfaces import Refusal, Result, Surface
@@ -74,7 +75,7 @@ def initialize(caller: Credential | None, version: str) -> Request:
 
 def post(url: str, sent: Request, *, query: str = "") -> httpx2.Response:
     """Send a request."""
-    with httpx2.Client(trust_env=False, timeout=60) as client:
+    with loopback.Client(timeout=60) as client:
         return client.post(f"{url}/mcp{query}", json=sent.body, headers=sent.headers)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from django.conf import settings
 from openapi_spec_validator import validate
@@ -15,6 +14,7 @@ from bus.operations import EVENTS, OPERATIONS, Operation
 from bus.params import Params
 from bus.rest import lane, openapi, plainer
 from crosswire.lib.errors import CODES
+from tests.support import loopback
 from tests.support.cast import Caller
 
 type Json = dict[str, Any]
@@ -40,7 +40,7 @@ def document(request: pytest.FixtureRequest, lane_url: str) -> Json:
 
 
 def fetched(url: str, path: str) -> Json:
-    answer = httpx2.get(url + path, trust_env=False)
+    answer = loopback.get(url + path)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     found: Json = answer.json()
@@ -187,7 +187,7 @@ def test_every_way_to_send_a_key_is_documented_and_works(lane_url: str, alice: C
             sent: Json = {"headers": {"Authorization": f"{scheme['scheme'].title()} {alice.key}"}}
         else:
             sent = {"headers" if scheme["in"] == "header" else "params": {scheme["name"]: alice.key}}
-        assert httpx2.get(f"{lane_url}/api/whoami", trust_env=False, **sent).status_code == 200, scheme
+        assert loopback.get(f"{lane_url}/api/whoami", **sent).status_code == 200, scheme
 
 
 def test_a_link_leads_to_arguments_that_are_there_from_fields_that_are_there(lane_url: str) -> None:
@@ -216,11 +216,11 @@ def test_what_is_documented_names_the_server_it_is_served_by(made: Callable[[], 
 
 @pytest.mark.parametrize("path", BOTH)
 def test_a_document_is_fetched_again_only_when_it_changed(lane_url: str, path: str) -> None:
-    first = httpx2.get(lane_url + path, trust_env=False)
+    first = loopback.get(lane_url + path)
     assert "max-age" in first.headers["cache-control"]
-    again = httpx2.get(lane_url + path, headers={"If-None-Match": first.headers["etag"]}, trust_env=False)
+    again = loopback.get(lane_url + path, headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    head = httpx2.head(lane_url + path, trust_env=False)
+    head = loopback.head(lane_url + path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["etag"] == first.headers["etag"]
     assert int(head.headers["content-length"]) == len(first.content)
@@ -228,12 +228,12 @@ def test_a_document_is_fetched_again_only_when_it_changed(lane_url: str, path: s
 
 @pytest.mark.parametrize("path", BOTH)
 def test_pages_of_any_origin_may_read_a_document(lane_url: str, path: str) -> None:
-    answer = httpx2.get(lane_url + path, headers={"Origin": "https://editor.example"}, trust_env=False)
+    answer = loopback.get(lane_url + path, headers={"Origin": "https://editor.example"})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
 
 
 @pytest.mark.parametrize("path", BOTH)
 def test_a_document_is_only_read(lane_url: str, path: str) -> None:
-    answer = httpx2.post(lane_url + path, trust_env=False)
+    answer = loopback.post(lane_url + path)
     assert answer.status_code == 405
     assert "GET" in answer.headers["allow"]

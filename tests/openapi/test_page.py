@@ -8,7 +8,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from django.conf import settings
@@ -16,6 +15,7 @@ from playwright.async_api import Page, async_playwright
 
 from bus.operations import OPERATIONS
 from bus.rest import openapi
+from tests.support import loopback
 from tests.support.cast import Caller
 
 PATH = "/docs/api/"
@@ -23,7 +23,7 @@ PATH = "/docs/api/"
 
 @pytest.fixture
 def text(lane_url: str) -> str:
-    answer = httpx2.get(lane_url + PATH, trust_env=False)
+    answer = loopback.get(lane_url + PATH)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
     return html.unescape(answer.text)
@@ -49,7 +49,7 @@ def test_every_link_on_the_page_leads_somewhere(text: str, lane_url: str) -> Non
     for link in set(re.findall(r'href="([^"]+)"', text)):
         path, _, anchor = link.removeprefix(settings.PUBLIC_URL).partition("#")
         if path:
-            assert httpx2.get(lane_url + path, trust_env=False, follow_redirects=True).status_code == 200, link
+            assert loopback.get(lane_url + path, follow_redirects=True).status_code == 200, link
         else:
             assert anchor in anchors, link
 
@@ -57,11 +57,10 @@ def test_every_link_on_the_page_leads_somewhere(text: str, lane_url: str) -> Non
 def test_an_example_works_as_it_is_printed(text: str, lane_url: str, alice: Caller) -> None:
     sent = re.findall(r"-d '(\{[^']+\})'", text)
     for path, body in zip(re.findall(r"curl '[^']+(/api/[^']+)' \\\n.*\\\n.*\\\n  -d", text), sent, strict=True):
-        answer = httpx2.post(
+        answer = loopback.post(
             lane_url + path,
             content=body,
             headers=alice.headers | {"Content-Type": "application/json"},
-            trust_env=False,
         )
         assert answer.status_code in {200, 404}, (path, answer.text)
     assert len(sent) == sum(each.http is not None and each.http.method == "POST" for each in OPERATIONS.values())
@@ -69,7 +68,7 @@ def test_an_example_works_as_it_is_printed(text: str, lane_url: str, alice: Call
 
 def test_the_page_is_linked_from_where_one_looks_for_it(lane_url: str) -> None:
     for path in ("/", "/api/"):
-        page = httpx2.get(lane_url + path, headers={"Accept": "text/html"}, trust_env=False)
+        page = loopback.get(lane_url + path, headers={"Accept": "text/html"})
         assert f'href="{PATH}"' in page.text, path
 
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import httpx2
 import pytest
 
+from tests.support import loopback
 from tests.support.homes import ROOT, Run
 from tests.support.processes import finish
 from tests.support.properties import DEPTH
@@ -61,7 +61,7 @@ def schemathesis(server: ServerProcess, folder: Path, document: str, *options: s
 
 
 def operations(server: ServerProcess, tags: Sequence[str]) -> list[str]:
-    paths = httpx2.get(server.url + DOCUMENT, trust_env=False).json()["paths"]
+    paths = loopback.get(server.url + DOCUMENT).json()["paths"]
     found = [each for methods in paths.values() for each in methods.values() if each["tags"][0] in tags]
     return [each["operationId"] for each in found]
 
@@ -86,13 +86,13 @@ def test_every_chain_of_calls_keeps_to_the_document(server: ServerProcess, examp
 
 
 def test_the_groups_leave_no_operation_out(lane_url: str) -> None:
-    document = httpx2.get(lane_url + DOCUMENT, trust_env=False).json()
+    document = loopback.get(lane_url + DOCUMENT).json()
     assert {tag["name"] for tag in document["tags"]} == {tag for tags in TAGS for tag in tags}
 
 
 @pytest.mark.parametrize("server", ["lane"], indirect=True)
 def test_a_document_that_is_wrong_is_found_out(server: ServerProcess, tmp_path: Path) -> None:
-    document = httpx2.get(server.url + DOCUMENT, trust_env=False).json()
+    document = loopback.get(server.url + DOCUMENT).json()
     document["components"]["schemas"]["Identity"]["required"].append("colour")
     file = tmp_path / "wrong.json"
     file.write_text(json.dumps(document), encoding="utf-8")

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from bus.models import Message
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import seed
 from tests.support.surfaces import Surface, SurfaceName
@@ -32,7 +33,7 @@ def page(response: httpx2.Response, status: int = 200) -> str:
 
 def open_page(url: str, path: str, caller: Caller | None = None, status: int = 200) -> str:
     query = {"api_key": caller.key} if caller else None
-    return page(httpx2.get(f"{url}/api{path}", params=query, headers=BROWSER, trust_env=False), status)
+    return page(loopback.get(f"{url}/api{path}", params=query, headers=BROWSER), status)
 
 
 def test_the_first_page_names_every_operation_and_links_to_what_can_be_looked_at(url: str, alice: Caller) -> None:
@@ -42,7 +43,7 @@ def test_the_first_page_names_every_operation_and_links_to_what_can_be_looked_at
     links = re.findall(r'href="([^"]*/api/channels[^"]*)"', open_page(url, "/", alice))
     assert links
     assert f"api_key={alice.key}" in links[0]
-    assert "general" in page(httpx2.get(links[0], headers=BROWSER, trust_env=False)), "the link opens with the same key"
+    assert "general" in page(loopback.get(links[0], headers=BROWSER)), "the link opens with the same key"
 
 
 def test_a_page_shows_the_operation_and_its_answer(url: str, alice: Caller) -> None:
@@ -55,7 +56,7 @@ def test_a_page_shows_the_operation_and_its_answer(url: str, alice: Caller) -> N
 
 
 def test_a_key_in_a_header_opens_a_page_too(url: str, alice: Caller) -> None:
-    response = httpx2.get(f"{url}/api/whoami", headers=BROWSER | alice.headers, trust_env=False)
+    response = loopback.get(f"{url}/api/whoami", headers=BROWSER | alice.headers)
     assert alice.workspace.name in page(response)
     assert alice.key not in response.text
 
@@ -81,20 +82,18 @@ def test_the_page_of_a_call_that_writes_has_a_form_for_raw_data(url: str, alice:
 
 
 def test_what_the_form_posts_is_sent_and_shown(url: str, alice: Caller) -> None:
-    response = httpx2.post(
+    response = loopback.post(
         f"{url}/api/messages?api_key={alice.key}",
         content='{"sender": "person", "content": "by hand"}',
         headers=BROWSER | {"Content-Type": "application/json", "X-Requested-With": "XMLHttpRequest"},
-        trust_env=False,
     )
     text = page(response)
     assert '"id": 1' in text
     assert Message.objects.get(workspace=alice.workspace).content == "by hand"
-    refused = httpx2.post(
+    refused = loopback.post(
         f"{url}/api/messages?api_key={alice.key}",
         content='{"sender": "person"}',
         headers=BROWSER | {"Content-Type": "application/json"},
-        trust_env=False,
     )
     assert "content is missing" in page(refused, 400)
 
@@ -104,16 +103,14 @@ def test_an_item_can_be_deleted_from_its_page(
 ) -> None:
     surface("lane").ok(alice, "share_data", key="a/b", content="x", sender="ann")
     assert 'data-method="DELETE"' in open_page(url, "/data/a/b", alice)
-    response = httpx2.delete(f"{url}/api/data/a/b?api_key={alice.key}", headers=BROWSER, trust_env=False)
+    response = loopback.delete(f"{url}/api/data/a/b?api_key={alice.key}", headers=BROWSER)
     page(response)
     open_page(url, "/data/a/b", alice, 404)
 
 
 def test_what_agents_wrote_cannot_act_in_a_page(url: str, alice: Caller) -> None:
     seed(alice, ["<script>alert(1)</script><img src=x onerror=alert(1)>"])
-    response = httpx2.get(
-        f"{url}/api/messages/general", params={"api_key": alice.key}, headers=BROWSER, trust_env=False
-    )
+    response = loopback.get(f"{url}/api/messages/general", params={"api_key": alice.key}, headers=BROWSER)
     assert "alert(1)" in response.text
     assert "<script>alert" not in response.text
     assert "<img src=x" not in response.text
@@ -130,9 +127,9 @@ def test_every_script_and_style_of_a_page_is_a_file_of_ours(url: str, alice: Cal
     assert any("ajax-form" in each for each in files)
     for file in files:
         assert file.startswith("/static/")
-        served = httpx2.get(f"{url}{file}", trust_env=False)
+        served = loopback.get(f"{url}{file}")
         assert served.status_code == 200, file
         assert re.match(r"text/(css|javascript)\b", served.headers["content-type"])
-        assert int(httpx2.head(f"{url}{file}", trust_env=False).headers["content-length"]) > 0
-        part = httpx2.get(f"{url}{file}", headers={"Range": "bytes=2-5"}, trust_env=False)
+        assert int(loopback.head(f"{url}{file}").headers["content-length"]) > 0
+        part = loopback.get(f"{url}{file}", headers={"Range": "bytes=2-5"})
         assert (part.status_code, part.content) == (206, served.content[2:6])

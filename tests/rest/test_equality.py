@@ -15,6 +15,7 @@ from asgiref.testing import ApplicationCommunicator
 from accounts import services
 from crosswire.asgi import build_application
 from tests.conftest import MakeWorkspace
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.messages import TIME, seed, use_up
 from tests.support.surfaces import Surface, SurfaceName
@@ -54,9 +55,7 @@ def get(path: str, status: int = 200, **headers: str) -> Asked:
 
 def answer(url: str, caller: Caller, asked: Asked) -> httpx2.Response:
     headers = asked.headers | (caller.headers if asked.has_key else {})
-    return httpx2.request(
-        asked.method, f"{url}/api{asked.path}", content=asked.body, headers=headers, timeout=60, trust_env=False
-    )
+    return loopback.request(asked.method, f"{url}/api{asked.path}", content=asked.body, headers=headers, timeout=60)
 
 
 def comparable(response: httpx2.Response, caller: Caller) -> dict[str, Any]:
@@ -247,7 +246,7 @@ def test_both_look_for_the_key_in_the_same_places(
         ({"Authorization": "Basic YTpi"}, f"?api_key={alice.key}"),
         ({}, f"?api_key={alice.key}"),
     ):
-        told = httpx2.get(f"{url}/api/whoami{query}", headers=headers, trust_env=False).json()
+        told = loopback.get(f"{url}/api/whoami{query}", headers=headers).json()
         assert told["workspace"] == alice.workspace.name, (headers, query)
 
 
@@ -259,7 +258,7 @@ def test_a_key_in_the_query_string_leaves_its_other_fields_as_they_are(
     for text in ("日本", "ü + é", "100%", "a&b=c", "\N{NO-BREAK SPACE}"):
         seed(alice, [text])
         for query in ({"q": text, "api_key": alice.key}, {"api_key": alice.key, "q": text}):
-            found = httpx2.get(f"{url}/api/search", params=query, trust_env=False).json()
+            found = loopback.get(f"{url}/api/search", params=query).json()
             assert [message["content"] for message in found["messages"]] == [text]
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import pytest
 
 from bus import listening, news, streams, waiting
@@ -18,6 +17,7 @@ from crosswire.lib import executor
 from crosswire.lib.errors import unavailable
 from tests.bus.waiters import SOON, answered, begin, open_waits, present, unheard, until
 from tests.conftest import Clock, MakeWorkspace
+from tests.support import loopback
 from tests.support.cast import Caller
 from tests.support.events import PATH, Event, EventStream
 from tests.support.messages import change_plan, principal_of, seed
@@ -191,7 +191,7 @@ def test_the_key_may_stand_in_the_query_as_a_page_needs_it(url: str, alice: Call
     [("POST", "*/*", "method_not_allowed"), ("HEAD", "*/*", ""), ("GET", "application/json", "not_acceptable")],
 )
 def test_it_is_a_stream_that_is_read(url: str, alice: Caller, method: str, accept: str, code: str) -> None:
-    answer = httpx2.request(method, url + PATH, headers={**alice.headers, "Accept": accept}, trust_env=False)
+    answer = loopback.request(method, url + PATH, headers={**alice.headers, "Accept": accept})
     assert answer.status_code in {405, 406}
     if code:
         assert answer.json()["code"] == code

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal as signals
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
         if os.getppid() != int(parent):  # it ended before we asked
             sys.exit(1)
+    signals.signal(signals.SIGINT, signals.SIG_DFL)  # a shell has what it starts in the background ignore it
     os.execv(program[0], program)  # noqa: S606 - a shell would be in the way
 
 

@@ -10,6 +10,7 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.support import loopback
 from tests.support.cast import Credential
 
 type Mode = Literal["auto", "legacy", "2025-11-25", "2026-07-28"]
@@ -25,7 +26,7 @@ async def connected_client(
     """
     spoken = "legacy" if mode == "2025-11-25" else mode
     timeout = httpx2.Timeout(30, read=300)
-    async with httpx2.AsyncClient(headers=caller.headers, timeout=timeout, trust_env=False) as http:
+    async with loopback.AsyncClient(headers=caller.headers, timeout=timeout) as http:
         transport = streamable_http_client(f"{url}/mcp", http_client=http)
         async with Client(transport, mode=spoken, **options) as client:
             yield client

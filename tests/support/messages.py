@@ -16,6 +16,7 @@ from bus.models import Channel, ChannelSender, Counters, Cursor, IdempotencyKey,
 from bus.services import messages
 from crosswire.lib import clock
 from crosswire.lib.errors import CrossWireError
+from tests.support import loopback
 from tests.support.cast import Caller, Credential
 from tests.support.surfaces import CLIENT, Surface, rest_request
 
@@ -98,7 +99,7 @@ def post_raw(call: Surface, caller: Credential, operation: str, arguments: str) 
     headers = {**caller.headers, "Content-Type": "application/json"}
     if not call.is_mcp:
         _, path, _ = rest_request(operation, {})
-        return httpx2.post(f"{call.url}/api{path}", content=arguments, headers=headers, trust_env=False)
+        return loopback.post(f"{call.url}/api{path}", content=arguments, headers=headers)
     version = call.name.removeprefix("mcp-")
     meta = {
         "io.modelcontextprotocol/protocolVersion": version,
@@ -109,4 +110,4 @@ def post_raw(call: Surface, caller: Credential, operation: str, arguments: str) 
     body = f'{{{head}, "_meta": {json.dumps(meta)}, "arguments": {arguments}}}}}'
     headers |= {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": version}
     headers |= {"Mcp-Method": "tools/call", "Mcp-Name": operation} if version >= "2026" else {}
-    return httpx2.post(f"{call.url}/mcp", content=body, headers=headers, trust_env=False)
+    return loopback.post(f"{call.url}/mcp", content=body, headers=headers)

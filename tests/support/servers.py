@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 import httpx2
 import uvicorn
 
+from tests.support import loopback
 from tests.support.homes import ROOT, Home
 from tests.support.processes import end, free_port, spawn, tail, wait_until
 from tests.support.warm import WarmProcess
@@ -144,7 +145,7 @@ class ServerProcess:
     def is_healthy(self) -> bool:
         """Whether `/health` answers 200 now."""
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+            return loopback.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx2.TransportError:
             return False
 

@@ -11,6 +11,7 @@ import httpx2
 
 from billing.demo.server import Server, application
 from billing.demo.webhooks import Post
+from tests.support import loopback
 from tests.support.processes import free_port
 from tests.support.servers import thread_server
 
@@ -29,7 +30,7 @@ class StripeFake:
         self.world = server.world
         self.key = str(server.world.data["key"])
         self.webhook_secret = str(server.world.data["webhook_secret"])
-        self.browser = httpx2.Client(trust_env=False, timeout=30)
+        self.browser = loopback.Client(timeout=30)
 
     def control(self, action: str, **given: Any) -> dict[str, Any]:
         """Ask for one of the controls over HTTP; see billing/demo/control.py."""

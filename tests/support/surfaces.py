@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
 
+from tests.support import loopback
 from tests.support.cast import Credential
 
 type SurfaceName = Literal["mcp-2026-07-28", "mcp-2025-11-25", "lane", "drf"]
@@ -74,10 +75,9 @@ class Surface:
     def __init__(self, name: SurfaceName, url: str) -> None:
         self.name = name
         self.url = url
-        self._http = httpx2.Client(
+        self._http = loopback.Client(
             base_url=url,
             timeout=_ANSWER_SECONDS,
-            trust_env=False,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=50),
         )
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="caller")
