@@ -12,6 +12,7 @@ from django.conf import settings
 
 from accounts import rates
 from crosswire.lib import rates as buckets
+from tests.bus.waiters import answered, begin
 from tests.conftest import MakeWorkspace
 from tests.support import loopback
 from tests.support.cast import Caller, in_thread
@@ -124,11 +125,11 @@ def test_reading_a_resource_counts_as_what_it_shows(call: Surface, ann: Caller) 
 def test_a_wait_counts_once(call: Surface, ann: Caller) -> None:
     spend(call, ann, KEY - 2)
     if call.is_mcp:
-        waiting = call.start(ann, "wait_for_reply", channel="c", instance_id="ann", timeout_seconds=30)
+        waiting = begin(call, ann, channel="c", instance_id="ann", timeout_seconds=30)
     else:
-        waiting = call.start(ann, "check_messages", channel="c", instance_id="ann", wait=30)
+        waiting = begin(call, ann, "check_messages", channel="c", instance_id="ann", wait=30)
     call.ok(ann.with_key(), "send_message", channel="c", sender="bob", content="hello")
-    assert isinstance(waiting.result(timeout=60), Result)
+    assert answered(waiting).data["ended"] == "message"
     call.ok(ann, "list_channels")
     call.refused(ann, "list_channels", "rate_limited")
 
