@@ -106,7 +106,7 @@ class Health:
 
 def health() -> Health:
     """Return how pruning is, as every process sees it."""
-    runs = PruneRun.objects.order_by("-started_at", "-pk")
+    runs = PruneRun.objects.order_by("-pk")
     last, complete = runs.first(), runs.filter(is_complete=True).first()
     is_late = complete is None or complete.ended_at is None or complete.ended_at < clock.now() - LATE
     return Health(last, complete, _state(last), is_late)
@@ -124,7 +124,7 @@ def _state(run: PruneRun | None) -> str:
 
 def begin() -> PruneRun:
     """Note that a run begins; it goes on after the workspace that an unfinished one before it had come to."""
-    before = PruneRun.objects.order_by("-started_at", "-pk").first()
+    before = PruneRun.objects.order_by("-pk").first()
     reached = 0 if before is None or before.is_complete else before.reached
     return PruneRun.objects.create(reached=reached)
 

@@ -221,7 +221,7 @@ def test_events_that_wait_are_told_of_and_why_they_do(settings: Settings, clock:
 
 def newest_round(**told: Any) -> PruneRun:
     """Have a round of pruning have ended, later than those of other tests."""
-    before = PruneRun.objects.order_by("-started_at").first()
+    before = PruneRun.objects.order_by("-pk").first()
     at = max(product_clock.now(), before.started_at + timedelta(seconds=1) if before else product_clock.now())
     return PruneRun.objects.create(started_at=at, seen_at=at, ended_at=at, **told)
 
