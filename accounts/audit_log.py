@@ -116,6 +116,8 @@ def _change_asked(event: AuditEvent) -> str:
     to = f"{event.target}, paid by the {event.details.get('interval', '…')}"
     if event.details.get("when") == "later":
         return f"asked for {to}, at the end of what is paid"
+    if event.details.get("when") == "to_confirm":
+        return f"asked for {to}, which the bank wants to be confirmed"
     return f"changed the subscription to {to}"
 
 

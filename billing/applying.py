@@ -105,7 +105,7 @@ def _subscription(customer: Customer, read: ReadSubscription, number: int, by: s
     if was is not None and was.customer_id != customer.pk:
         return  # a customer's subscription never becomes another's
     now = Subscription(pk=was.pk if was else None, customer=customer, stripe_id=read.stripe_id)
-    for name in (*_KEPT, "ended_at", "scheduled_at"):
+    for name in (*_KEPT, "ended_at", "scheduled_at", "confirm_until"):
         setattr(now, name, getattr(read, name))
     now.price_id, now.plan, now.interval = read.price.stripe_id, read.price.plan, read.price.interval
     now.amount = read.price.amount
@@ -187,7 +187,8 @@ def _end_all(customer: Customer) -> None:
     """End what a customer had that was deleted at Stripe, which ends its subscriptions."""
     for each in customer.subscriptions.live():
         each.status, each.ended_at = Subscription.Status.CANCELED, clock.now()
-        each.past_due_since = each.grace_until = each.grace_ended_at = each.cancel_at = each.scheduled_at = None
+        each.past_due_since = each.grace_until = each.grace_ended_at = None
+        each.cancel_at = each.scheduled_at = each.confirm_until = None
         each.scheduled_price_id = each.scheduled_plan = each.scheduled_interval = ""
         each.save()
         history.record(customer, "ended", each.stripe_id, {**_own(each), "why": "customer_deleted"}, each.ended_at)
@@ -259,7 +260,8 @@ def _worth(each: Subscription) -> tuple[bool, int, bool, float, str]:
 def _figures(customer: Customer) -> tuple[object, ...]:
     """Return what the last read left, to see whether another changes it."""
     subscriptions = customer.subscriptions.order_by("pk").values_list(
-        *("price_id", "status", "current_period_end", "cancel_at", "scheduled_at", "grace_until", "is_surplus")
+        *("price_id", "status", "current_period_end", "cancel_at", "scheduled_at"),
+        *("confirm_until", "grace_until", "is_surplus"),
     )
     invoices = customer.invoices.order_by("pk").values_list("stripe_id", "status", "amount_paid")
     plan = Workspace.objects.filter(customer=customer).values_list("plan", flat=True).first()

@@ -63,7 +63,10 @@ def _do(request: HttpRequest, here: Here, plan: Plan, interval: str) -> HttpResp
     shown = proposals.opened(here.workspace, plan.name, interval, request.POST.get("shown", ""))
     if shown.is_first:
         return lead(request, subscribing.start_checkout(here.workspace, plan.name, interval, by=here.actor))
-    messages.success(request, _told(subscribing.change_plan(here.workspace, shown, by=here.actor)))
+    done = subscribing.change_plan(here.workspace, shown, by=here.actor)
+    if done.when == "to_confirm":
+        return lead(request, done.url)
+    messages.success(request, _told(done))
     return redirect("billing", here.workspace.slug)
 
 
@@ -117,5 +120,5 @@ def _told(done: Change) -> str:
             return format_html("The plan changes to {} on {}. Until then everything stays.", title, moment(done.at))
         case "dropped":
             return f"Nothing changes: the workspace stays on {title}."
-        case "unchanged":
+        case _:
             return f"The workspace has {title} already."

@@ -28,6 +28,11 @@ HURRIED_SECONDS = 2.0
 _AWAY = "Stripe does not answer just now; your plan goes on. See in a few minutes whether it was done, then try again."
 _REFUSED = "Stripe did not do that, as things stand there. Load the page again to see how they stand."
 
+_TO_CONFIRM = (
+    "Your bank wants you to confirm this payment, which cannot be done beside a change that is planned, or a "
+    "cancellation: take that back, then choose the plan again. Nothing was changed."
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,6 +42,10 @@ class StripeAwayError(CrossWireError):
 
 class MissingError(CrossWireError):
     """Stripe knows no such object: a refusal with 404."""
+
+
+class ToConfirmError(CrossWireError):
+    """The bank wants the card's holder to confirm a payment: a refusal with 402."""
 
 
 class RefusedError(CrossWireError):
@@ -79,7 +88,7 @@ def webhook_secrets() -> list[str]:
 def ask(question: Callable[[stripe.StripeClient], Any], *, hurried: bool = False) -> Answer:
     """Ask Stripe and return its answer as plain dicts. `hurried`: for a page that can do without.
 
-    Raises: StripeAwayError, MissingError, RefusedError, CrossWireError `payment_declined`.
+    Raises: StripeAwayError, MissingError, RefusedError, ToConfirmError, CrossWireError `payment_declined`.
     """
     answer = _asked(question, hurried=hurried)
     return dict(answer.to_dict())
@@ -124,6 +133,8 @@ def _asked(question: Callable[[stripe.StripeClient], Any], *, hurried: bool) -> 
     try:
         return question(_client(hurried))
     except stripe.CardError as declined:
+        if (declined.code or "").endswith("requires_action"):
+            raise ToConfirmError("payment_declined", _TO_CONFIRM) from declined
         why = declined.user_message or "The payment was declined."
         raise CrossWireError("payment_declined", f"{why} Nothing was changed.") from declined
     except (stripe.APIConnectionError, stripe.RateLimitError) as away:

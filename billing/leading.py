@@ -18,7 +18,7 @@ from django.views.decorators.csp import csp_override
 
 from billing import gateway
 
-STRIPE = ("https://checkout.stripe.com", "https://billing.stripe.com")
+STRIPE = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
 
 
 def origins() -> list[str]:

@@ -34,8 +34,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ReadSubscription:
-    """A subscription. `scheduled` is the price it changes to at `scheduled_at`; `ended_because` is Stripe's reason,
-    such as `payment_failed`."""
+    """A subscription. `scheduled` is the price it changes to at `scheduled_at`; until `confirm_until` another change
+    waits for its payment to be confirmed; `ended_because` is Stripe's reason, such as `payment_failed`."""
 
     stripe_id: str
     item_id: str
@@ -51,6 +51,7 @@ class ReadSubscription:
     scheduled_at: datetime | None
     payment_method: str
     workspace_slug: str
+    confirm_until: datetime | None = None
     ended_because: str = ""
 
 
@@ -167,6 +168,7 @@ def _subscription(answer: Answer) -> ReadSubscription:
         scheduled_at=scheduled_at,
         payment_method=_in_words(answer.get("default_payment_method")),
         workspace_slug=(answer.get("metadata") or {}).get(WORKSPACE, ""),
+        confirm_until=moment((answer.get("pending_update") or {}).get("expires_at")),
         ended_because=(answer.get("cancellation_details") or {}).get("reason") or "",
     )
 

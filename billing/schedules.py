@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing import gateway, reading
-from billing.gateway import Answer, MissingError, StripeAwayError
+from billing.gateway import Answer, MissingError, RefusedError, StripeAwayError, ToConfirmError
 from billing.models import Subscription
 from crosswire.lib.errors import CrossWireError
 
 
-def change_now(now: Subscription, price: str, at: int) -> int:
-    """Change to a price at once, the old one counting up to a second of the running period; return what was paid, in
-    cents: the difference is paid now, or nothing is changed.
+class Charged(NamedTuple):
+    """What a change took, in cents. `to_confirm`: where the bank's confirmation is given; nothing changes before."""
+
+    paid: int
+    to_confirm: str = ""
+
+
+def change_now(now: Subscription, price: str, at: int) -> Charged:
+    """Change to a price at once, the old one counting up to a second of the running period: the difference is paid now,
+    or nothing is changed. Where the bank wants a confirmation, the change waits for it, 23 hours at most.
 
     Raises: CrossWireError `payment_declined`; StripeAwayError.
     """
@@ -23,17 +30,33 @@ def change_now(now: Subscription, price: str, at: int) -> int:
         "proration_date": at,
         "payment_behavior": "error_if_incomplete",
         "expand": ["latest_invoice"],
-        **_uncancelled(now),
     }
     try:
-        found = gateway.ask(lambda stripe: stripe.v1.subscriptions.update(now.stripe_id, wanted))
+        found = _updated(now, {**wanted, **_uncancelled(now)})
+    except ToConfirmError:
+        if now.scheduled_price_id:
+            change_later(now, now.scheduled_price_id)  # as it was
+        elif not _uncancelled(now):
+            found = _updated(now, {**wanted, "payment_behavior": "pending_if_incomplete"})
+            if found["pending_update"]:
+                return Charged(0, str(found["latest_invoice"]["hosted_invoice_url"]))
+            return _charged(found)
+        raise
     except StripeAwayError:
         raise
     except CrossWireError:
         if now.scheduled_price_id:
             change_later(now, now.scheduled_price_id)  # as it was
         raise
-    return int((found.get("latest_invoice") or {}).get("amount_paid") or 0)
+    return _charged(found)
+
+
+def _updated(now: Subscription, wanted: Any) -> Answer:
+    return gateway.ask(lambda stripe: stripe.v1.subscriptions.update(now.stripe_id, wanted))
+
+
+def _charged(found: Answer) -> Charged:
+    return Charged(int((found.get("latest_invoice") or {}).get("amount_paid") or 0))
 
 
 def change_later(now: Subscription, price: str) -> None:
@@ -66,8 +89,10 @@ def change_later(now: Subscription, price: str) -> None:
 
 
 def drop(now: Subscription) -> None:
-    """Drop the change that is planned, if one is. Raises: StripeAwayError."""
+    """Drop the change that is planned, or waits for a bank's confirmation, if one does. Raises: StripeAwayError."""
     found = gateway.ask(lambda stripe: stripe.v1.subscriptions.retrieve(now.stripe_id))
+    if found.get("pending_update"):
+        _void(reading.id_of(found["latest_invoice"]))
     schedule = reading.id_of(found.get("schedule"))
     if schedule:
         try:
@@ -76,11 +101,18 @@ def drop(now: Subscription) -> None:
             return
 
 
+def _void(invoice: str) -> None:
+    try:
+        gateway.ask(lambda stripe: stripe.v1.invoices.void_invoice(invoice))
+    except RefusedError:  # it is being paid just now: then the change comes
+        return
+
+
 def keep(now: Subscription) -> None:
     """Have a subscription go on that was to end with its period. Raises: StripeAwayError."""
     wanted = _uncancelled(now)
     if wanted:
-        gateway.ask(lambda stripe: stripe.v1.subscriptions.update(now.stripe_id, wanted))
+        _updated(now, wanted)
 
 
 def _uncancelled(now: Subscription) -> Any:

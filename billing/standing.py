@@ -59,9 +59,10 @@ class Standing:
 
     `plan` is in force. `paid` is what the subscription is for (None without one), `interval` `month`, `year` or "";
     `status` as Stripe has it, "" without a subscription. `renews_at`: when the period ends. `cancels_at`: when the
-    subscription ends of itself. `grace_until`: how long the plan goes on though a payment is missing; once that is past
-    and nobody paid, `is_lapsed`. `card_of`: the address of the former owner whose card pays. `credit`, in cents, pays
-    the next invoices. `is_given`: an operator gave the plan, or more than is paid for.
+    subscription ends of itself. `confirm_until`: how long a change waits for the bank's confirmation. `grace_until`:
+    how long the plan goes on though a payment is missing; once that is past and nobody paid, `is_lapsed`. `card_of`:
+    the address of the former owner whose card pays. `credit`, in cents, pays the next invoices. `is_given`: an
+    operator gave the plan, or more than is paid for.
     """
 
     plan: Plan
@@ -72,6 +73,7 @@ class Standing:
     renews_at: datetime | None = None
     cancels_at: datetime | None = None
     scheduled: Scheduled | None = None
+    confirm_until: datetime | None = None
     grace_until: datetime | None = None
     is_lapsed: bool = False
     is_given: bool = False
@@ -169,6 +171,7 @@ def _of_subscription(now: Subscription) -> dict[str, object]:
         "status": now.status,
         "renews_at": now.current_period_end,
         "cancels_at": now.cancel_at,
+        "confirm_until": now.confirm_until,
         "scheduled": Scheduled(PLANS[now.scheduled_plan], now.scheduled_interval, now.scheduled_at)
         if is_planned and now.scheduled_at
         else None,

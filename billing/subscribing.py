@@ -32,12 +32,13 @@ _OWING = "A payment is missing: pay the open invoice, or change how you pay, fir
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of plan came to: at once, at the end of the period (`at`), a planned one dropped, or nothing.
+    """What a change of plan came to: at once, at the end of the period (`at`), once the bank's confirmation was given
+    (at `url`), a planned one dropped, or nothing.
 
     `before` is what was paid for. Of one at once `paid` was charged and `credit` is kept for later, in cents.
     """
 
-    when: Literal["now", "later", "dropped", "unchanged"]
+    when: Literal["now", "later", "to_confirm", "dropped", "unchanged"]
     plan: str
     interval: str
     before: str = ""
@@ -45,6 +46,7 @@ class Change:
     paid: int = 0
     credit: int = 0
     currency: str = "usd"
+    url: str = ""
 
 
 def page_url(workspace: Workspace, page: str = "") -> str:
@@ -122,8 +124,10 @@ def change_plan(workspace: Workspace, shown: Proposal, *, by: str) -> Change:
         return _stay(customer, now, by)
     if _is_up(now, plan, interval):
         quote = proposals.require_amount(shown, now, price)
-        paid = schedules.change_now(now, price, quote.at)
-        change = Change("now", plan, interval, before, paid=paid, credit=quote.credit, currency=quote.currency)
+        charged = schedules.change_now(now, price, quote.at)
+        change = Change("now", plan, interval, before, None, charged.paid, quote.credit, quote.currency)
+        if charged.to_confirm:
+            change = Change("to_confirm", plan, interval, before, url=charged.to_confirm)
     else:
         schedules.change_later(now, price)
         change = Change("later", plan, interval, before)
@@ -163,7 +167,7 @@ def resume(workspace: Workspace, *, by: str) -> None:
 
 
 def _stay(customer: Customer, now: Subscription, by: str) -> Change:
-    if now.scheduled_at is None and now.cancel_at is None:
+    if now.scheduled_at is None and now.cancel_at is None and now.confirm_until is None:
         return Change("unchanged", now.plan, now.interval)
     began = clock.now()
     schedules.drop(now)

@@ -210,6 +210,8 @@ HANDLERS: dict[str, Callable[[dict[str, Any]], None]] = {
     "customer.deleted": _customer,
     "customer.subscription.created": _customer,
     "customer.subscription.updated": _customer,
+    "customer.subscription.pending_update_applied": _customer,
+    "customer.subscription.pending_update_expired": _customer,
     "customer.subscription.deleted": _customer,
     "customer.subscription.paused": _customer,
     "customer.subscription.resumed": _customer,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from billing.demo import collecting, invoices, previews
-from billing.demo.errors import declined, invalid
+from billing.demo import collecting, invoices, pending, previews
+from billing.demo.errors import invalid
 from billing.demo.forms import Spec, flag, listed, mapping, merged, need, one_of, text, whole
 from billing.demo.paging import page_of
 from billing.demo.routes import Route, listing, retrieving, same
@@ -30,8 +30,7 @@ def pay(world: World, given: Object, identifier: str) -> Object:
     if chosen := given.get("payment_method"):
         method = world.named("payment_method", chosen, "payment_method")
     if not collecting.collect(world, invoice, method):
-        problem = collecting.intent_problem(world, invoice)
-        raise declined("card_declined", problem.get("decline_code", ""), problem.get("message", ""))
+        raise collecting.refusal(world, invoice, "invoice")
     return invoice
 
 
@@ -47,6 +46,7 @@ def void(world: World, given: Object, identifier: str) -> Object:
     """Void an open invoice."""
     invoice = _open(world, identifier, "open", "uncollectible")
     invoices.give_up(world, invoice, "void")
+    pending.drop(world, invoice)
     collecting.set_delinquent(world, invoice)
     return invoice
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.demo import collecting, customers, subscriptions
-from billing.demo.errors import ApiError, declined, invalid
+from billing.demo.errors import invalid
 from billing.demo.forms import Spec, flag, listed, mapping, merged, need, one_of, text, whole
 from billing.demo.routes import ADDRESS, Route, listing, retrieving, same
 from billing.demo.shapes import list_object
@@ -208,16 +208,10 @@ def pay(world: World, session: Object, number: str, details: Object, **expiry: i
         default_payment_method=method["id"],
     )
     invoice = subscriptions.begin(world, subscription)
-    if not collecting.collect(world, invoice, method):
-        raise _refused(collecting.intent_problem(world, invoice))
+    if not collecting.collect(world, invoice, method, is_present=True):
+        raise subscriptions.refused(world, invoice)  # a subscription is made once its first payment has succeeded
     _complete(world, session, customer, subscription, details)
     return session
-
-
-def _refused(problem: Object) -> ApiError:
-    refusal = declined("card_declined", problem.get("decline_code", ""), problem.get("message", ""))
-    refusal.is_kept = False  # a subscription is made once its first payment has succeeded
-    return refusal
 
 
 def _complete(world: World, session: Object, customer: Object, subscription: Object, details: Object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from billing.demo import invoices
+from billing.demo import invoices, pending
+from billing.demo.errors import ApiError, declined, needs_action
+from billing.demo.payments import NEEDS_ACTION
 from billing.demo.world import DAY, Object, World
 
 RETRY_DAYS = (3, 5, 7)
@@ -17,12 +19,22 @@ def method_for(world: World, subscription: Object) -> Object | None:
     return world.find("payment_method", chosen)
 
 
-def collect(world: World, invoice: Object, method: Object | None = None, *, is_scheduled: bool = False) -> bool:
-    """Try to have an open invoice paid and let the subscription follow; return whether it is paid."""
+def collect(
+    world: World,
+    invoice: Object,
+    method: Object | None = None,
+    *,
+    is_scheduled: bool = False,
+    is_present: bool = False,
+) -> bool:
+    """Try to have an open invoice paid and let the subscription follow; return whether it is paid.
+
+    `is_present`: who pays is in front of the page.
+    """
     subscription = world.get("subscription", invoices.subscription_of(invoice) or "")
     with world.changing(invoice, "invoice.updated"):
-        is_paid = invoices.attempt(world, invoice, method or method_for(world, subscription))
-        if not is_paid:
+        is_paid = invoices.attempt(world, invoice, method or method_for(world, subscription), is_present=is_present)
+        if not is_paid and not pending.is_for(subscription, invoice):
             _plan_retry(world, subscription, invoice, is_scheduled=is_scheduled)
     if is_paid:
         world.emit("invoice.paid", invoice)
@@ -30,6 +42,8 @@ def collect(world: World, invoice: Object, method: Object | None = None, *, is_s
         _recovered(world, subscription, invoice)
         return True
     world.emit("invoice.payment_failed", invoice)
+    if _needs_action(world, invoice):
+        world.emit("invoice.payment_action_required", invoice)
     _failed(world, subscription, invoice, is_last=is_scheduled and invoice["next_payment_attempt"] is None)
     return False
 
@@ -46,6 +60,9 @@ def _plan_retry(world: World, subscription: Object, invoice: Object, *, is_sched
 
 def _recovered(world: World, subscription: Object, invoice: Object) -> None:
     set_delinquent(world, invoice)
+    if pending.is_for(subscription, invoice):
+        pending.apply(world, subscription)
+        return
     first = subscription["status"] == "incomplete" and invoice["id"] == subscription["latest_invoice"]
     still_owed = invoices.of_subscription(world, subscription["id"], "open")
     late = subscription["status"] in ("past_due", "unpaid") and not still_owed
@@ -55,6 +72,8 @@ def _recovered(world: World, subscription: Object, invoice: Object) -> None:
 
 
 def _failed(world: World, subscription: Object, invoice: Object, *, is_last: bool) -> None:
+    if pending.is_for(subscription, invoice):
+        return  # it goes on as it was, whether or not the change comes
     set_delinquent(world, invoice)
     if subscription["status"] == "active":
         with world.changing(subscription, "customer.subscription.updated"):
@@ -113,8 +132,13 @@ def end(world: World, subscription: Object, reason: str | None) -> Object:
     return subscription
 
 
-def intent_problem(world: World, invoice: Object) -> Object:
-    """Return why the last attempt to pay an invoice failed."""
-    intent = invoices.intent_of(world, invoice)
-    problem: Object = (intent or {}).get("last_payment_error") or {}
-    return problem
+def refusal(world: World, invoice: Object, whose: str = "subscription") -> ApiError:
+    """Return the refusal that says why the last attempt to pay an invoice failed."""
+    if _needs_action(world, invoice):
+        return needs_action(f"{whose}_payment_intent_requires_action")
+    problem: Object = (invoices.intent_of(world, invoice) or {}).get("last_payment_error") or {}
+    return declined("card_declined", problem.get("decline_code", ""), problem.get("message", ""))
+
+
+def _needs_action(world: World, invoice: Object) -> bool:
+    return (invoices.intent_of(world, invoice) or {}).get("status") == NEEDS_ACTION

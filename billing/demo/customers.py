@@ -29,11 +29,14 @@ BILLING_DETAILS: Spec = {"address": ADDRESS_SPEC, "email": text, "name": text, "
 
 @dataclass(frozen=True)
 class TestCard:
-    """How a card behaves. `attaches`, `pays`: whether the bank agrees; else `decline_code` and the bank's words."""
+    """How a card behaves. `attaches`, `pays`: whether the bank agrees; else `decline_code` and the bank's words.
+    `confirms`: it agrees where its holder is there to confirm the payment, and to none that is taken behind their back.
+    """
 
     number: str
     attaches: bool = True
     pays: bool = True
+    confirms: bool = False
     decline_code: str = "generic_decline"
     message: str = "Your card was declined."
     alias: str = ""
@@ -44,6 +47,7 @@ CARDS = {
     for card in (
         TestCard("4242424242424242", alias="pm_card_visa"),
         TestCard("5555555555554444", alias="pm_card_mastercard"),
+        TestCard("4000002760003184", confirms=True, alias="pm_card_authenticationRequired"),
         TestCard("4000000000000002", attaches=False, pays=False, alias="pm_card_chargeDeclined"),
         TestCard("4000000000000341", pays=False, alias="pm_card_chargeCustomerFail"),
         TestCard(

@@ -45,6 +45,12 @@ def unauthorized(key: str) -> ApiError:
     return ApiError(401, "invalid_request_error", f"Invalid API Key provided: {shown}")
 
 
+def needs_action(code: str) -> ApiError:
+    """Return the refusal of a payment that the card's holder has to confirm; what it left behind stays."""
+    about = "Payment for this subscription requires additional user action before it can be completed successfully."
+    return ApiError(402, "card_error", about, is_kept=True, code=code)
+
+
 def declined(code: str, decline_code: str, message: str, **more: Any) -> ApiError:
     """Return the refusal of a card; what it left behind stays."""
     return ApiError(402, "card_error", message, is_kept=True, code=code, decline_code=decline_code, **more)

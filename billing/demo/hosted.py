@@ -109,7 +109,7 @@ def _pay_invoice(world: World, invoice: Object, form: Object) -> None:
     customer = customers.living(world, invoice["customer"])
     method = customers.new_payment_method(world, number, details={"email": customer["email"]}, **expiry)
     customers.attach(world, method, customer)
-    if not collecting.collect(world, invoice, method):
+    if not collecting.collect(world, invoice, method, is_present=True):
         raise ApiError(402, "card_error", "Your card was declined.", is_kept=True)
     subscription = world.get("subscription", invoices.subscription_of(invoice) or "")
     if not subscription["ended_at"]:

@@ -228,13 +228,13 @@ def payments_of(world: World, invoice: Object) -> Object:
     return list_object("/v1/invoice_payments", [world.public(payment)] if payment else [])
 
 
-def attempt(world: World, invoice: Object, method: Object | None) -> bool:
-    """Try to have an open invoice paid; return whether it is."""
+def attempt(world: World, invoice: Object, method: Object | None, *, is_present: bool = False) -> bool:
+    """Try to have an open invoice paid; return whether it is. `is_present`: who pays is there."""
     intent = intent_of(world, invoice)
     invoice["attempted"] = True
     if intent is not None:
         invoice["attempt_count"] += 1
-        if not payments.confirm(world, intent, method):
+        if not payments.confirm(world, intent, method, is_present=is_present):
             return False
     _mark_paid(world, invoice)
     return True

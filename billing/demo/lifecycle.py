@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from billing.demo import checkout, collecting, invoices, previews, schedules, subscriptions
+from billing.demo import checkout, collecting, invoices, pending, previews, schedules, subscriptions
 from billing.demo.world import DAY, Object, World
 
 UPCOMING_DAYS = 7
@@ -57,6 +57,8 @@ def _due_of(world: World, subscription: Object) -> Iterator[Step]:
         yield at, partial(_end, world, subscription, None)
     if subscription["status"] not in LIVING:
         return
+    if subscription["pending_update"]:
+        yield subscription["pending_update"]["expires_at"], partial(_give_up_update, world, subscription)
     start, end = subscriptions.period_of(subscription)
     if subscription["cancel_at"]:
         yield subscription["cancel_at"], partial(_end, world, subscription, "cancellation_requested")
@@ -83,6 +85,12 @@ def _retry(world: World, invoice: Object) -> None:
 
 def _end(world: World, subscription: Object, reason: str | None) -> None:
     collecting.end(world, subscription, reason)
+
+
+def _give_up_update(world: World, subscription: Object) -> None:
+    invoice = pending.invoice_of(world, subscription)
+    invoices.give_up(world, invoice, "void")
+    pending.drop(world, invoice)
 
 
 def _announce(world: World, subscription: Object, end: int) -> None:

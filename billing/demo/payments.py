@@ -8,6 +8,7 @@ from billing.demo.routes import listing, retrieving, same
 from billing.demo.shapes import list_object
 from billing.demo.world import Object, World, new_id
 
+NEEDS_ACTION = "requires_action"
 CARD_FIELDS = ("brand", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
 
 
@@ -61,8 +62,8 @@ def new_intent(world: World, customer: Object, amount: int, currency: str, descr
     )
 
 
-def confirm(world: World, intent: Object, method: Object | None) -> bool:
-    """Try to take the money of an intent from a card; return whether that worked."""
+def confirm(world: World, intent: Object, method: Object | None, *, is_present: bool = False) -> bool:
+    """Try to take the money of an intent from a card; return whether that worked. `is_present`: the holder is there."""
     if method is None:
         _fail(world, intent, None, TestCard("", message="This customer has no payment method."))
         return False
@@ -71,6 +72,9 @@ def confirm(world: World, intent: Object, method: Object | None) -> bool:
     if modes["declines"]:
         modes["declines"] -= modes["declines"] > 0  # a negative number: until told otherwise
         card = TestCard(card.number, pays=False)
+    if card.confirms and not is_present:
+        _ask_to_confirm(world, intent, method)
+        return False
     charge = _charge(world, intent, method, card)
     if not card.pays:
         world.emit("charge.failed", charge)
@@ -79,8 +83,16 @@ def confirm(world: World, intent: Object, method: Object | None) -> bool:
     world.emit("charge.succeeded", charge)
     with world.changing(intent, "payment_intent.succeeded"):
         intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
-        intent.update(payment_method=method["id"], last_payment_error=None)
+        intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
     return True
+
+
+def _ask_to_confirm(world: World, intent: Object, method: Object) -> None:
+    """Have the bank want a confirmation (3-D Secure) from a holder who is not there."""
+    intent.update(status=NEEDS_ACTION, payment_method=method["id"], last_payment_error=None)
+    intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+    world.touch()
+    world.emit("payment_intent.requires_action", intent)
 
 
 def _fail(world: World, intent: Object, charge: Object | None, card: TestCard, method: Object | None = None) -> None:
@@ -90,7 +102,7 @@ def _fail(world: World, intent: Object, charge: Object | None, card: TestCard, m
         intent["latest_charge"] = charge["id"]
     if method:
         problem["payment_method"] = world.public(method)
-    intent.update(status="requires_payment_method", last_payment_error=problem)
+    intent.update(status="requires_payment_method", last_payment_error=problem, next_action=None)
     world.touch()
     world.emit("payment_intent.payment_failed", intent)
 

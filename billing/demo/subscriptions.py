@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from billing.demo import collecting, invoices, prorations
-from billing.demo.errors import declined, invalid
+from billing.demo import collecting, invoices, pending, prorations
+from billing.demo.errors import invalid
 from billing.demo.forms import Spec, flag, mapping, merged, need, one_of, text, whole
 from billing.demo.periods import end_after
 from billing.demo.shapes import list_object
@@ -148,20 +148,25 @@ def change_items(world: World, subscription: Object, given: Object) -> None:
     """Put other prices in, bill or credit the difference, and undo all when that is asked for and is not paid."""
     behavior = given.get("payment_behavior", "allow_incomplete")
     if behavior == "pending_if_incomplete":
-        raise invalid("Demo payments know no pending updates.", "payment_behavior")
+        pending.require_alone(given)
+    pending.require_none(subscription)
     change = prorations.Change(
         given.get("proration_behavior", "create_prorations"),
         prorations.date(world, subscription, given),
         is_anchored_now=given.get("billing_cycle_anchor") == "now",
     )
+    before = pending.changeable(subscription)
     with world.changing(subscription, "customer.subscription.updated"):
         lines, is_due = prorations.apply(world, subscription, given["items"], change)
+        if is_due and behavior == "pending_if_incomplete":
+            pending.put_off(world, subscription, before)
     _tell_schedule(world, subscription)
     if not is_due:
         prorations.keep_pending(world, subscription, lines)
         return
     now = world.now()
     invoice = bill(world, subscription, "subscription_update", lines, (now, now))
+    subscription["_update_invoice"] = invoice["id"]
     if not collecting.collect(world, invoice) and behavior == "error_if_incomplete":
         raise refused(world, invoice)
 
@@ -197,8 +202,7 @@ def renew(world: World, subscription: Object) -> None:
 
 
 def refused(world: World, invoice: Object) -> Exception:
-    """Return the refusal that undoes everything because the card was declined."""
-    problem = collecting.intent_problem(world, invoice)
-    refusal = declined("card_declined", problem.get("decline_code", ""), problem.get("message", ""))
+    """Return the refusal that undoes everything because the payment did not come."""
+    refusal = collecting.refusal(world, invoice)
     refusal.is_kept = False
     return refusal

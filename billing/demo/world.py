@@ -218,7 +218,7 @@ class World:
         """Return an object as the API shows it: without what starts with `_`, prices of items in full."""
         shown: Object = _without_private(kept)
         if kept["object"] == "subscription" and "items" in kept:
-            for item in shown["items"]["data"]:
+            for item in (*shown["items"]["data"], *((shown["pending_update"] or {}).get("subscription_items") or ())):
                 item["price"] = self.public(self.get("price", item["price"]))
                 item["plan"] = plan_of(item["price"])
         return shown

@@ -171,7 +171,7 @@ def test_what_the_stand_in_cannot_do_is_refused_not_ignored(fake: StripeFake, sh
     for change in (
         {"items": [{"id": item, "deleted": True}]},
         {"items": [{"price": shop.prices["pro_month"]}]},
-        {"items": [{"id": item, "price": shop.prices["pro_month"]}], "payment_behavior": "pending_if_incomplete"},
+        {"metadata": {"a": "b"}, "items": [{"id": item}], "payment_behavior": "pending_if_incomplete"},
         {"trial_end": "now"},
         {"pause_collection": {"behavior": "void"}},
     ):

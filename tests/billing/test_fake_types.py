@@ -9,7 +9,7 @@ import pytest
 
 from billing.demo import api
 from tests.support import stripe_types
-from tests.support.stripe_fake import StripeFake, running
+from tests.support.stripe_fake import CONFIRMS, StripeFake, running
 from tests.support.stripe_shop import Shop
 
 KINDS = {
@@ -79,6 +79,12 @@ def _live(fake: StripeFake, shop: Shop) -> None:
     fake.decline(-1)
     fake.advance(days=60)
     assert shop.subscription(doomed.id).status == "canceled"
+    fake.decline(0)
+    waiting = shop.subscribed(card=CONFIRMS)
+    for _ in range(2):
+        fake.advance(days=1)  # after which the first change is given up
+        put_off = {"proration_behavior": "always_invoice", "payment_behavior": "pending_if_incomplete"}
+        assert shop.switch(waiting, "pro_month", **put_off).pending_update
     shop.portal(customer.id)
 
 

@@ -18,6 +18,8 @@ from tests.support.servers import thread_server
 DECLINED = "4000 0000 0000 0002"
 DECLINED_LATER = "4000 0000 0000 0341"
 PAYS = "4242 4242 4242 4242"
+CONFIRMS = "4000 0027 6000 3184"
+"""Pays where its holder confirms it."""
 
 
 class StripeFake:
