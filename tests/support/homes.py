@@ -27,6 +27,7 @@ type Kind = Literal["sqlite", "postgres"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "for-tests-alone-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 2
+ROOM_BYTES = 4 * 2**30
 _RUN_VARIABLE = "CROSSWIRE_TEST_RUN"
 _WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 _SETTING = re.compile(r'\benv\.[\w.]+\(\s*"([A-Z][A-Z0-9_]*)"')
@@ -76,6 +77,12 @@ class Home:
         os.environ.update(self.variables())
 
 
+def _in_memory() -> Path | None:
+    """Return a folder in memory that has room for a run: on a disk SQLite waits for it at each commit."""
+    memory = Path("/dev/shm")  # noqa: S108 - a name of our own is made below it
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES else None
+
+
 class Run:
     """What one test process knows of the whole run."""
 
@@ -93,7 +100,7 @@ class Run:
         if _WORKER_VARIABLE in os.environ and _RUN_VARIABLE in os.environ:
             cluster = PostgresCluster.adopt(os.environ[DATABASE_VARIABLE]) if kind == "postgres" else None
             return cls(kind, Path(os.environ[_RUN_VARIABLE]), cluster, is_ours=False)
-        folder = Path(tempfile.mkdtemp(prefix="crosswire-tests-"))
+        folder = Path(tempfile.mkdtemp(prefix="crosswire-tests-", dir=_in_memory()))
         os.environ[_RUN_VARIABLE] = str(folder)
         return cls(kind, folder, _cluster_of_the_run() if kind == "postgres" else None, is_ours=True)
 
