@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 
 from accounts.models import ApiKey, UsageDay
 
@@ -14,12 +14,12 @@ KEYS_KEPT = timedelta(days=90)
 """How long a key that was revoked or has expired is listed; the audit log tells of it for ever."""
 
 
-def usage_days(now: datetime) -> QuerySet[UsageDay]:
-    """Return what workspaces sent on days that nobody asks about any more."""
-    return UsageDay.objects.filter(day__lt=(now - USAGE_KEPT).date())
+def usage_days(workspace: int | OuterRef, now: datetime) -> QuerySet[UsageDay]:
+    """Return what a workspace sent on days that nobody asks about any more."""
+    return UsageDay.objects.filter(workspace=workspace, day__lt=(now - USAGE_KEPT).date())
 
 
-def keys(now: datetime) -> QuerySet[ApiKey]:
-    """Return the keys that ended long ago."""
+def keys(workspace: int | OuterRef, now: datetime) -> QuerySet[ApiKey]:
+    """Return a workspace's keys that ended long ago."""
     since = now - KEYS_KEPT
-    return ApiKey.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since))
+    return ApiKey.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since), workspace=workspace)

@@ -41,6 +41,10 @@ ITEMS_TOGETHER = 20
 ITEM_BYTES_TOGETHER = 10_000_000
 
 
+type Key = int | OuterRef
+"""A workspace's key, or that of the row around a query."""
+
+
 class Edge(NamedTuple):
     """What has expired of a workspace: all that was before a time, and the messages below a number."""
 
@@ -52,16 +56,16 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """Something that ages: its name in records, and which rows of all workspaces may have expired, now and where what
-    was before a time has.
+    """Something that ages: its name in records, and which rows of a workspace may have expired, now and where what was
+    before a time has.
 
-    `own`: those of one workspace that have, where that takes more. `order`: the field that an index of the workspace's
+    `own`: those that have, where that takes more. `order`: the field that an index of the workspace's
     goes by, where there may be very many. `lasting`: what a row must still be when it is deleted, where a call may have
     changed it since it was found.
     """
 
     name: str
-    old: Callable[[datetime, datetime], QuerySet[Any]]
+    old: Callable[[Key, datetime, datetime], QuerySet[Any]]
     own: Callable[[Edge], QuerySet[Any]] | None = None
     order: str = ""
     lasting: Callable[[Edge], Q] = lambda edge: Q()
@@ -70,7 +74,7 @@ class Kind:
         """Return the rows of a workspace that have expired."""
         if self.own is not None:
             return self.own(edge)
-        return self.old(edge.now, edge.cutoff).filter(workspace=edge.workspace_id)
+        return self.old(edge.workspace_id, edge.now, edge.cutoff)
 
 
 def _messages(edge: Edge) -> QuerySet[Message]:
@@ -83,12 +87,11 @@ def _senders(edge: Edge) -> QuerySet[ChannelSender]:
 
 def _cursors(edge: Edge) -> QuerySet[Cursor]:
     """Return those without which nothing more is unread: all of their numbers have expired."""
-    gone = _cursors_unseen(edge.now).filter(workspace=edge.workspace_id)
-    return gone.filter(_is_behind(edge), instance__waits=None)
+    return _unseen(edge.workspace_id, edge.now).filter(_is_behind(edge), instance__waits=None)
 
 
-def _cursors_unseen(now: datetime) -> QuerySet[Cursor]:
-    return Cursor.objects.filter(instance__last_seen_at__lt=now - LONG_GONE)
+def _unseen(workspace: Key, now: datetime) -> QuerySet[Cursor]:
+    return Cursor.objects.filter(workspace=workspace, instance__last_seen_at__lt=now - LONG_GONE)
 
 
 def _is_behind(edge: Edge) -> Q:
@@ -97,26 +100,33 @@ def _is_behind(edge: Edge) -> Q:
     return shown & pending & Q(read_to__lt=edge.first, handed_to__lt=edge.first)
 
 
-_ITEMS = Kind(pruned.SHARED_DATA, lambda now, cutoff: SharedItem.objects.filter(created_at__lt=cutoff))
+_ITEMS = Kind(
+    pruned.SHARED_DATA, lambda key, now, cutoff: SharedItem.objects.filter(workspace=key, created_at__lt=cutoff)
+)
 KINDS = (
-    Kind("messages", lambda now, cutoff: Message.objects.filter(created_at__lt=cutoff), _messages, "number"),
+    Kind(
+        "messages",
+        lambda key, now, cutoff: Message.objects.filter(workspace=key, created_at__lt=cutoff),
+        _messages,
+        order="number",
+    ),
     _ITEMS,
     # Those of answers that held nothing later: a hand-out is never older than its messages.
-    Kind("hand_outs", lambda now, cutoff: HandOut.objects.filter(at__lt=cutoff), order="at"),
+    Kind("hand_outs", lambda key, now, cutoff: HandOut.objects.filter(workspace=key, at__lt=cutoff), order="at"),
     Kind(
         "channel_senders",
-        lambda now, cutoff: ChannelSender.objects.filter(last_at__lt=cutoff),
+        lambda key, now, cutoff: ChannelSender.objects.filter(workspace=key, last_at__lt=cutoff),
         _senders,
         lasting=lambda edge: Q(last_number__lt=edge.first),
     ),
-    Kind("cursors", lambda now, cutoff: _cursors_unseen(now), _cursors, lasting=_is_behind),
+    Kind("cursors", lambda key, now, cutoff: _unseen(key, now), _cursors, lasting=_is_behind),
     Kind(
         "claims",
-        lambda now, cutoff: Claim.objects.filter(until__lt=now),
+        lambda key, now, cutoff: Claim.objects.filter(workspace=key, until__lt=now),
         lasting=lambda edge: Q(until__lt=edge.now),
     ),
-    Kind("usage_days", lambda now, cutoff: aging.usage_days(now), order="day"),
-    Kind("keys", lambda now, cutoff: aging.keys(now)),
+    Kind("usage_days", lambda key, now, cutoff: aging.usage_days(key, now), order="day"),
+    Kind("keys", lambda key, now, cutoff: aging.keys(key, now)),
 )
 """Everything that ages in a workspace, in the order it goes: the senders of messages after those."""
 
@@ -154,7 +164,7 @@ def due(workspaces: Iterable[Workspace]) -> set[int]:
             found.add(each.pk)
     for days, keys in alike.items():
         cutoff = retention.before(days)
-        is_old = [Q(Exists(kind.old(now, cutoff).filter(workspace=OuterRef("pk")))) for kind in KINDS]
+        is_old = [Q(Exists(kind.old(OuterRef("pk"), now, cutoff))) for kind in KINDS]
         found.update(Workspace.objects.filter(reduce(or_, is_old), pk__in=keys).values_list("pk", flat=True))
     return found
 

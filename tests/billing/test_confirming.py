@@ -11,7 +11,7 @@ from accounts.models import AuditEvent
 from billing import schedules, subscribing
 from crosswire.lib.errors import CrossWireError
 from tests.billing.payer import Payer
-from tests.billing.test_choosing import said, send
+from tests.billing.reading import said, send
 from tests.support.stripe_fake import CONFIRMS, PAYS
 
 

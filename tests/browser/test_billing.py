@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.cast import Caller, in_thread, make_workspace
 from tests.support.clients import Mode
 from tests.support.messages import use_up
 from tests.support.people import make_person
+from tests.support.sites import forget_public_pages
 from tests.support.stripe_fake import StripeFake
 
 pytestmark = pytest.mark.slow
@@ -29,10 +31,12 @@ SEND = {"sender": "ann", "content": "x"}
 
 
 @pytest.fixture
-def caller(settings: Settings, lane_url: str) -> Caller:
+def caller(settings: Settings, lane_url: str) -> Iterator[Caller]:
     """An agent of a workspace on Free; the server is reached where the product believes it to be."""
     settings.PUBLIC_URL = lane_url
-    return make_workspace("free")
+    forget_public_pages()
+    yield make_workspace("free")
+    forget_public_pages()
 
 
 @pytest.fixture

@@ -72,3 +72,14 @@ def inside(base: str, link: str, public_url: str) -> tuple[str, str] | None:
         return None
     path, _, anchor = urljoin(base, link).partition("#")
     return path.partition("?")[0], anchor
+
+
+def forget_public_pages() -> None:
+    """Have the public pages be made anew: they are kept, and say where the product believed to be."""
+    from bus.rest import docs  # noqa: PLC0415 - Django is not set up when this module is loaded
+    from crosswire.site import facts, pages, serving  # noqa: PLC0415 - as above
+
+    for module in (docs, facts, pages, serving):
+        for each in vars(module).values():
+            if hasattr(each, "cache_clear"):
+                each.cache_clear()
