@@ -92,7 +92,7 @@ class _Round:
         waiting = Workspace.objects.filter(part, closing_at=None).order_by("pk")
         after = -1
         while rows := list(waiting.filter(pk__gt=after)[:_WORKSPACES_TOGETHER]):
-            due = pruning.due(rows)
+            due = self.due(rows)
             for workspace in rows:
                 if time.monotonic() > self.until:
                     return False
@@ -101,6 +101,15 @@ class _Round:
                 self.row.reached = after = workspace.pk
                 self.alive()
         return True
+
+    def due(self, rows: list[Workspace]) -> set[int]:
+        """Return the keys of those where something may have expired; of all, where that cannot be said."""
+        try:
+            return pruning.due(rows)
+        except Exception:
+            logger.exception("prune_asked_one_by_one", extra={"after": self.row.reached})
+            close_old_connections()
+            return {workspace.pk for workspace in rows}
 
     def one(self, workspace: Workspace) -> None:
         until = min(self.until, time.monotonic() + self.share)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -18,7 +18,7 @@ from operator import or_
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts import aging, exports, history, pruned
 from accounts.models import Workspace
@@ -57,24 +57,30 @@ class Edge(NamedTuple):
 @dataclass(frozen=True)
 class Kind:
     """Something that ages: its name in records, and which rows of a workspace may have expired, now and where what was
-    before a time has.
+    before a time has. `age`: the fields that say which of them is the oldest.
 
-    `own`: those that have, where that takes more. `order`: the field that an index of the workspace's
-    goes by, where there may be very many. `lasting`: what a row must still be when it is deleted, where a call may have
-    changed it since it was found.
+    `own`: those that have, where that takes more. `order`: the field that an index of the workspace's goes by, where
+    there may be very many. `lasting`: what a row must still be when it is deleted, where a call may have changed it
+    since it was found.
     """
 
     name: str
     old: Callable[[Key, datetime, datetime], QuerySet[Any]]
+    age: tuple[str, ...]
     own: Callable[[Edge], QuerySet[Any]] | None = None
     order: str = ""
     lasting: Callable[[Edge], Q] = lambda edge: Q()
 
     def rows(self, edge: Edge) -> QuerySet[Any]:
         """Return the rows of a workspace that have expired."""
-        if self.own is not None:
-            return self.own(edge)
-        return self.old(edge.workspace_id, edge.now, edge.cutoff)
+        return self.own(edge) if self.own else self.old(edge.workspace_id, edge.now, edge.cutoff)
+
+    def oldest(self, now: datetime, cutoff: datetime) -> Subquery:
+        """Return the oldest of such rows, of the workspace of the query around.
+
+        Not whether there is any: that PostgreSQL may look for by reading all workspaces' rows until one fits.
+        """
+        return Subquery(self.old(OuterRef("pk"), now, cutoff).order_by(*self.age).values("pk")[:1])
 
 
 def _messages(edge: Edge) -> QuerySet[Message]:
@@ -87,11 +93,12 @@ def _senders(edge: Edge) -> QuerySet[ChannelSender]:
 
 def _cursors(edge: Edge) -> QuerySet[Cursor]:
     """Return those without which nothing more is unread: all of their numbers have expired."""
-    return _unseen(edge.workspace_id, edge.now).filter(_is_behind(edge), instance__waits=None)
+    return _unseen(edge.workspace_id, edge.now, edge.cutoff).filter(_is_behind(edge), instance__waits=None)
 
 
-def _unseen(workspace: Key, now: datetime) -> QuerySet[Cursor]:
-    return Cursor.objects.filter(workspace=workspace, instance__last_seen_at__lt=now - LONG_GONE)
+def _unseen(key: Key, now: datetime, cutoff: datetime) -> QuerySet[Cursor]:
+    found = Cursor.objects.filter(workspace=key, instance__last_seen_at__lt=now - LONG_GONE)
+    return found.none() if cutoff == retention.NEVER else found
 
 
 def _is_behind(edge: Edge) -> Q:
@@ -101,32 +108,41 @@ def _is_behind(edge: Edge) -> Q:
 
 
 _ITEMS = Kind(
-    pruned.SHARED_DATA, lambda key, now, cutoff: SharedItem.objects.filter(workspace=key, created_at__lt=cutoff)
+    pruned.SHARED_DATA,
+    lambda key, now, cutoff: SharedItem.objects.filter(workspace=key, created_at__lt=cutoff),
+    ("created_at",),
 )
 KINDS = (
     Kind(
         "messages",
         lambda key, now, cutoff: Message.objects.filter(workspace=key, created_at__lt=cutoff),
+        ("created_at", "number"),
         _messages,
         order="number",
     ),
     _ITEMS,
-    # Those of answers that held nothing later: a hand-out is never older than its messages.
-    Kind("hand_outs", lambda key, now, cutoff: HandOut.objects.filter(workspace=key, at__lt=cutoff), order="at"),
+    Kind(  # of answers that held nothing later: a hand-out is never older than its messages
+        "hand_outs",
+        lambda key, now, cutoff: HandOut.objects.filter(workspace=key, at__lt=cutoff),
+        ("at",),
+        order="at",
+    ),
     Kind(
         "channel_senders",
         lambda key, now, cutoff: ChannelSender.objects.filter(workspace=key, last_at__lt=cutoff),
+        ("last_at",),
         _senders,
         lasting=lambda edge: Q(last_number__lt=edge.first),
     ),
-    Kind("cursors", lambda key, now, cutoff: _unseen(key, now), _cursors, lasting=_is_behind),
+    Kind("cursors", _unseen, ("instance__last_seen_at",), _cursors, lasting=_is_behind),
     Kind(
         "claims",
         lambda key, now, cutoff: Claim.objects.filter(workspace=key, until__lt=now),
+        ("until",),
         lasting=lambda edge: Q(until__lt=edge.now),
     ),
-    Kind("usage_days", lambda key, now, cutoff: aging.usage_days(key, now), order="day"),
-    Kind("keys", lambda key, now, cutoff: aging.keys(key, now)),
+    Kind("usage_days", lambda key, now, cutoff: aging.usage_days(key, now), ("day",), order="day"),
+    Kind("keys", lambda key, now, cutoff: aging.keys(key, now), ("created_at",)),
 )
 """Everything that ages in a workspace, in the order it goes: the senders of messages after those."""
 
@@ -163,10 +179,15 @@ def due(workspaces: Iterable[Workspace]) -> set[int]:
         except Exception:  # noqa: BLE001 - what is wrong with it is told when it is pruned
             found.add(each.pk)
     for days, keys in alike.items():
-        cutoff = retention.before(days)
-        is_old = [Q(Exists(kind.old(OuterRef("pk"), now, cutoff))) for kind in KINDS]
-        found.update(Workspace.objects.filter(reduce(or_, is_old), pk__in=keys).values_list("pk", flat=True))
+        found.update(with_old(keys, now, retention.before(days)).values_list("pk", flat=True))
     return found
+
+
+def with_old(keys: Collection[int], now: datetime, cutoff: datetime) -> QuerySet[Workspace]:
+    """Return those of some workspaces that have anything which may have expired."""
+    oldest = {f"old_{kind.name}": kind.oldest(now, cutoff) for kind in KINDS}
+    is_any = reduce(or_, (Q(**{f"{name}__isnull": False}) for name in oldest))
+    return Workspace.objects.alias(**oldest).filter(is_any, pk__in=keys)
 
 
 def preview(workspace: Workspace) -> Counter[str]:

@@ -156,6 +156,26 @@ def test_workspaces_in_which_nothing_has_expired_are_passed_over_together(
 
 
 @pytest.mark.home("postgres")
+def test_to_pass_over_workspaces_no_table_is_read_whole() -> None:
+    """Though most messages are old: those of another workspace, which keeps them."""
+    fill(make_workspace("unlimited").workspace, 20_000)
+    Message.objects.update(created_at=product_clock.now() - timedelta(days=100))
+    young = [make_workspace("free").workspace.pk for _ in range(3)]
+    execute("ANALYZE bus_message", [])
+    now = product_clock.now()
+    assert "message_by_time" in pruning.with_old(young, now, now - timedelta(days=7)).explain()
+
+
+def test_where_it_cannot_be_said_what_is_due_each_has_its_turn(old: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(workspaces: object) -> set[int]:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(pruning, "due", refuse)
+    assert pruners.run().failed == {}
+    assert left(old) == 0
+
+
+@pytest.mark.home("postgres")
 def test_a_connection_that_breaks_costs_one_workspace_its_turn(old: Caller) -> None:
     last = make_workspace("free")
     seed(last, ["x"])

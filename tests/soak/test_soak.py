@@ -31,7 +31,7 @@ from tests.support.cast import Caller
 from tests.support.homes import Run
 from tests.support.servers import ServerProcess
 
-SECONDS = float(os.environ.get("CROSSWIRE_SOAK_SECONDS") or 12)
+SECONDS = float(os.environ.get("CROSSWIRE_SOAK_SECONDS") or 60)
 SENDERS = 3
 KINDS: tuple[Kind, ...] = ("careful", "quiet", "inbox", "careful", "quiet", "inbox", "careful", "quiet")
 CATCH_UP_SECONDS = 60.0
