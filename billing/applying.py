@@ -105,7 +105,7 @@ def _subscription(customer: Customer, read: ReadSubscription, number: int, by: s
     if was is not None and was.customer_id != customer.pk:
         return  # a customer's subscription never becomes another's
     now = Subscription(pk=was.pk if was else None, customer=customer, stripe_id=read.stripe_id)
-    for name in (*_KEPT, "ended_at", "scheduled_at", "confirm_until"):
+    for name in (*_KEPT, "ended_at", "scheduled_at", "confirm_until", "confirm_invoice"):
         setattr(now, name, getattr(read, name))
     now.price_id, now.plan, now.interval = read.price.stripe_id, read.price.plan, read.price.interval
     now.amount = read.price.amount
@@ -189,7 +189,7 @@ def _end_all(customer: Customer) -> None:
         each.status, each.ended_at = Subscription.Status.CANCELED, clock.now()
         each.past_due_since = each.grace_until = each.grace_ended_at = None
         each.cancel_at = each.scheduled_at = each.confirm_until = None
-        each.scheduled_price_id = each.scheduled_plan = each.scheduled_interval = ""
+        each.scheduled_price_id = each.scheduled_plan = each.scheduled_interval = each.confirm_invoice = ""
         each.save()
         history.record(customer, "ended", each.stripe_id, {**_own(each), "why": "customer_deleted"}, each.ended_at)
 

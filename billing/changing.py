@@ -97,6 +97,8 @@ def _why_nothing(standing: Standing, offer: Offer) -> str:
         return "A payment is missing: pay the open invoice, or change the card. Then another plan can be chosen."
     if not standing.is_configured:
         return "This installation takes no payments."
+    if standing.confirm_until:
+        return "Another change waits for your bank's confirmation: give it, or stay on what you have."
     if offer.is_planned:
         return f"That change to {offer.plan.title} is planned already."
     if standing.is_subscribed and standing.status not in Subscription.PAID:

@@ -76,9 +76,9 @@ class Subscription(models.Model):
     """A subscription, kept when it has ended. `plan` is "" when its price is none of ours.
 
     `cancel_at`: when it ends of itself (`cancel_at_period_end`: by that rule, not by a date). `scheduled_…`: what it
-    changes to, and when. `confirm_until`: how long a change waits for the bank's confirmation of its payment.
-    `grace_until`: how long an unpaid one still counts, `grace_ended_at`: when that was seen to be over. `is_surplus`:
-    there was another already, so it is ended and what was paid for it given back.
+    changes to, and when. `confirm_until`: how long a change waits for the bank's confirmation of its payment, which
+    `confirm_invoice` asks for. `grace_until`: how long an unpaid one still counts, `grace_ended_at`: when that was
+    seen to be over. `is_surplus`: there was another already, so it is ended and what was paid for it given back.
     """
 
     class Status(models.TextChoices):
@@ -116,6 +116,7 @@ class Subscription(models.Model):
     scheduled_interval = models.CharField(max_length=8, blank=True, choices=Interval.choices)
     scheduled_at = models.DateTimeField(null=True, blank=True)
     confirm_until = models.DateTimeField(null=True, blank=True)
+    confirm_invoice = models.CharField(max_length=STRIPE_ID, blank=True)
     past_due_since = models.DateTimeField(null=True, blank=True)
     grace_until = models.DateTimeField(null=True, blank=True)
     grace_ended_at = models.DateTimeField(null=True, blank=True)

@@ -26,6 +26,7 @@ _DIFFERENCES = {
     "period": "The subscription was renewed meanwhile.",
     "ends": "The subscription was cancelled meanwhile, or the cancellation taken back.",
     "planned": "What is planned for the end of the period was changed meanwhile.",
+    "waits": "Another change waits for your bank's confirmation.",
 }
 
 
@@ -108,6 +109,7 @@ def _stands(now: Subscription | None) -> dict[str, str]:
         "period": _moment(now.current_period_end),
         "ends": _moment(now.cancel_at),
         "planned": f"{now.scheduled_price_id} {_moment(now.scheduled_at)}",
+        "waits": _moment(now.confirm_until),
     }
 
 

@@ -35,7 +35,8 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class ReadSubscription:
     """A subscription. `scheduled` is the price it changes to at `scheduled_at`; until `confirm_until` another change
-    waits for its payment to be confirmed; `ended_because` is Stripe's reason, such as `payment_failed`."""
+    waits for the payment of `confirm_invoice` to be confirmed; `ended_because` is Stripe's reason, such as
+    `payment_failed`."""
 
     stripe_id: str
     item_id: str
@@ -52,6 +53,7 @@ class ReadSubscription:
     payment_method: str
     workspace_slug: str
     confirm_until: datetime | None = None
+    confirm_invoice: str = ""
     ended_because: str = ""
 
 
@@ -110,7 +112,8 @@ def read(customer: str) -> Reading:
     invoices = gateway.ask_all(
         lambda stripe: stripe.v1.invoices.list({"customer": customer, "limit": INVOICES}), INVOICES
     )
-    ordered = sorted((_subscription(each) for each in subscriptions), key=lambda each: each.created_at)
+    read_ones = [_subscription(each, _to_confirm(each, invoices)) for each in subscriptions]
+    ordered = sorted(read_ones, key=lambda each: each.created_at)
     method = _method(found, ordered)
     sent = [_invoice(each) for each in invoices]
     return Reading(customer, False, method, ordered, sent, int(found.get("balance") or 0))
@@ -145,7 +148,19 @@ def moment(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _subscription(answer: Answer) -> ReadSubscription:
+def _to_confirm(subscription: Answer, invoices: list[Answer]) -> Answer | None:
+    """Return the open invoice of the change that waits for its payment, if one does."""
+    if not subscription.get("pending_update"):
+        return None
+    for each in invoices:
+        details = (each.get("parent") or {}).get("subscription_details") or {}
+        is_its = id_of(details.get("subscription")) == subscription["id"]
+        if is_its and each.get("status") == "open" and each.get("billing_reason") == "subscription_update":
+            return each
+    return None
+
+
+def _subscription(answer: Answer, to_confirm: Answer | None) -> ReadSubscription:
     item = answer["items"]["data"][0]
     period_end = moment(item.get("current_period_end"))
     cancel_at = moment(answer.get("cancel_at")) or (period_end if answer.get("cancel_at_period_end") else None)
@@ -168,7 +183,8 @@ def _subscription(answer: Answer) -> ReadSubscription:
         scheduled_at=scheduled_at,
         payment_method=_in_words(answer.get("default_payment_method")),
         workspace_slug=(answer.get("metadata") or {}).get(WORKSPACE, ""),
-        confirm_until=moment((answer.get("pending_update") or {}).get("expires_at")),
+        confirm_until=moment(answer["pending_update"]["expires_at"]) if to_confirm else None,
+        confirm_invoice=to_confirm["id"] if to_confirm else "",
         ended_because=(answer.get("cancellation_details") or {}).get("reason") or "",
     )
 

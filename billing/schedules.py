@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from billing import gateway, reading
 from billing.gateway import Answer, MissingError, RefusedError, StripeAwayError, ToConfirmError
 from billing.models import Subscription
+from billing.proposals import OutdatedError
 from crosswire.lib.errors import CrossWireError
 
 
@@ -89,10 +90,8 @@ def change_later(now: Subscription, price: str) -> None:
 
 
 def drop(now: Subscription) -> None:
-    """Drop the change that is planned, or waits for a bank's confirmation, if one does. Raises: StripeAwayError."""
+    """Drop the change that is planned, if one is. Raises: StripeAwayError."""
     found = gateway.ask(lambda stripe: stripe.v1.subscriptions.retrieve(now.stripe_id))
-    if found.get("pending_update"):
-        _void(reading.id_of(found["latest_invoice"]))
     schedule = reading.id_of(found.get("schedule"))
     if schedule:
         try:
@@ -101,11 +100,17 @@ def drop(now: Subscription) -> None:
             return
 
 
-def _void(invoice: str) -> None:
-    try:
-        gateway.ask(lambda stripe: stripe.v1.invoices.void_invoice(invoice))
-    except RefusedError:  # it is being paid just now: then the change comes
+def give_up(now: Subscription) -> None:
+    """Give up the change that waits for a bank's confirmation, if one does.
+
+    Raises: OutdatedError where the confirmation came just now; StripeAwayError.
+    """
+    if now.confirm_until is None:
         return
+    try:
+        gateway.ask(lambda stripe: stripe.v1.invoices.void_invoice(now.confirm_invoice))
+    except RefusedError as refused:
+        raise OutdatedError("Your bank has your confirmation just now.") from refused
 
 
 def keep(now: Subscription) -> None:

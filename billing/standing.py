@@ -74,6 +74,7 @@ class Standing:
     cancels_at: datetime | None = None
     scheduled: Scheduled | None = None
     confirm_until: datetime | None = None
+    confirm_invoice: str = ""
     grace_until: datetime | None = None
     is_lapsed: bool = False
     is_given: bool = False
@@ -106,6 +107,12 @@ class Standing:
     def is_in_grace(self) -> bool:
         """Whether a payment is missing and the plan goes on for now."""
         return self.grace_until is not None and not self.is_lapsed
+
+    @property
+    def to_confirm(self) -> Invoice | None:
+        """The invoice whose payment the bank wants confirmed; its `hosted_url` is where."""
+        found = (each for each in self.invoices if each.stripe_id == self.confirm_invoice and each.status == "open")
+        return next(found, None) if self.confirm_until else None
 
     @property
     def open_invoice(self) -> Invoice | None:
@@ -171,7 +178,8 @@ def _of_subscription(now: Subscription) -> dict[str, object]:
         "status": now.status,
         "renews_at": now.current_period_end,
         "cancels_at": now.cancel_at,
-        "confirm_until": now.confirm_until,
+        "confirm_until": now.confirm_until if now.confirm_until and now.confirm_until > clock.now() else None,
+        "confirm_invoice": now.confirm_invoice,
         "scheduled": Scheduled(PLANS[now.scheduled_plan], now.scheduled_interval, now.scheduled_at)
         if is_planned and now.scheduled_at
         else None,

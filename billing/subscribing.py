@@ -117,6 +117,8 @@ def change_plan(workspace: Workspace, shown: Proposal, *, by: str) -> Change:
     plan, interval, before = shown.plan, shown.interval, now.plan
     price = catalog.price_id(plan, interval)
     is_other = (now.plan, now.interval) != (plan, interval)
+    if is_other and now.confirm_until is not None:
+        raise OutdatedError("Another change waits for your bank's confirmation: give it, or stay on what you have.")
     if is_other and now.status not in Subscription.PAID:
         raise invalid(_OWING)
     proposals.require(shown, now)
@@ -145,6 +147,7 @@ def cancel(workspace: Workspace, *, by: str) -> datetime | None:
     """
     began = clock.now()
     customer, now = _live(workspace)
+    schedules.give_up(now)
     schedules.drop(now)
     if now.status in Subscription.PAID:
         gateway.ask(lambda stripe: stripe.v1.subscriptions.update(now.stripe_id, {"cancel_at_period_end": True}))
@@ -170,6 +173,7 @@ def _stay(customer: Customer, now: Subscription, by: str) -> Change:
     if now.scheduled_at is None and now.cancel_at is None and now.confirm_until is None:
         return Change("unchanged", now.plan, now.interval)
     began = clock.now()
+    schedules.give_up(now)
     schedules.drop(now)
     schedules.keep(now)
     refreshing.refresh(customer, by=by)

@@ -257,9 +257,20 @@ def give_up(world: World, invoice: Object, status: str) -> None:
     word = "voided_at" if status == "void" else "marked_uncollectible_at"
     invoice["status_transitions"][word] = world.now()
     world.touch()
+    if status == "void":
+        _give_credit_back(world, invoice)
     if status == "void" and (intent := intent_of(world, invoice)):
         payments.cancel_intent(world, intent, "void_invoice")
     world.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
+
+
+def _give_credit_back(world: World, invoice: Object) -> None:
+    """Return to the customer's balance what a finalized invoice took from it, or put there."""
+    customer = world.get("customer", invoice["customer"])
+    if invoice["ending_balance"] is None or customer.get("deleted"):
+        return
+    with world.changing(customer, "customer.updated"):
+        customer["balance"] += invoice["starting_balance"] - invoice["ending_balance"]
 
 
 def of_subscription(world: World, subscription: str, *statuses: str) -> list[Object]:

@@ -1,4 +1,5 @@
-"""Changes of a subscription that wait to be paid: made once they are, given up after 23 hours or with their invoice.
+"""Changes of a subscription that wait to be paid: made once they are, given up after 23 hours, or with their invoice or
+the period.
 
 What may be changed so, and what becomes of it, is Stripe's "pending updates reference".
 """
@@ -21,9 +22,9 @@ def require_alone(given: Object) -> None:
 
 
 def require_none(subscription: Object) -> None:
-    """Raises: ApiError while another change waits."""
+    """Raises: ApiError while another change waits, which Stripe would replace."""
     if subscription["pending_update"]:
-        raise invalid("This subscription has a pending update: void its latest invoice first.")
+        raise invalid("Demo payments keep one pending update a subscription: void its invoice first.")
 
 
 def changeable(subscription: Object) -> Object:
@@ -41,7 +42,7 @@ def put_off(world: World, subscription: Object, before: Object) -> None:
         "cancel_at_period_end": None,
         "discount": None,
         "discounts": None,
-        "expires_at": world.now() + SECONDS,
+        "expires_at": min(world.now() + SECONDS, before["items"]["data"][0]["current_period_end"]),
         "metadata": None,
         "subscription_items": copy.deepcopy(wanted["items"]["data"]),
         "trial_end": None,

@@ -395,7 +395,7 @@ def test_of_all_that_look_in_the_same_instant_one_releases(
 ) -> None:
     pair = [begin(call, alice, instance_id=name) for name in ("ann", "bo")]
     later(31)
-    looked, scenes = threading.Barrier(3), parties.scenes  # with the server's threads as many as there are connections
+    looked, scenes = threading.Barrier(2), parties.scenes  # the server's threads hold nearly all connections
 
     def together(*args: Any) -> Any:
         found = scenes(*args)
@@ -409,8 +409,8 @@ def test_of_all_that_look_in_the_same_instant_one_releases(
             connections.close_all()
 
     monkeypatch.setattr(parties, "scenes", together)
-    with ThreadPoolExecutor(3) as pool:
-        assert sorted(each.result(30) for each in [pool.submit(look) for _ in range(3)]) == [0, 0, 1]
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(each.result(30) for each in [pool.submit(look) for _ in range(2)]) == [0, 1]
     assert answered(pair[1])["ended"] == "mutual"
     assert is_open(pair[0], alice)
     seed(alice, ["x"])
