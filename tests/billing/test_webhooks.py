@@ -228,6 +228,13 @@ def test_a_failure_is_answered_500_and_the_event_comes_again(send: Callable[...,
     assert payer.plan == "starter"
 
 
+@pytest.fixture
+def _nothing_waits() -> None:
+    """See to it that no event of another test is left for the schedule."""
+    StripeEvent.objects.filter(processed_at=None).update(processed_at=product_clock.now())
+
+
+@pytest.mark.usefixtures("_nothing_waits")
 def test_what_was_stored_and_not_handled_is_handled_by_the_schedule(
     send: Callable[..., int], payer: Payer, clock: Clock
 ) -> None:
@@ -246,6 +253,7 @@ def test_what_was_stored_and_not_handled_is_handled_by_the_schedule(
     assert payer.plan == "starter"
 
 
+@pytest.mark.usefixtures("_nothing_waits")
 def test_while_stripe_is_away_the_schedule_does_not_ask_for_each_event(
     send: Callable[..., int], payer: Payer, clock: Clock
 ) -> None:
