@@ -98,7 +98,7 @@ def _why_nothing(standing: Standing, offer: Offer) -> str:
     if not standing.is_configured:
         return "This installation takes no payments."
     if standing.confirm_until:
-        return "Another change waits for your bank's confirmation: give it, or stay on what you have."
+        return proposals.WAITS
     if offer.is_planned:
         return f"That change to {offer.plan.title} is planned already."
     if standing.is_subscribed and standing.status not in Subscription.PAID:

@@ -119,7 +119,7 @@ def _change(standing: Standing, plan: Plan, interval: str) -> Step:
     """Return what choosing a plan does to a paid subscription; up and down as `subscribing.change_plan` has it."""
     planned = standing.scheduled
     if (standing.paid, standing.interval) == (plan, interval):
-        return Step.STAY if planned or standing.cancels_at or standing.confirm_until else Step.NOTHING
+        return Step.STAY if standing.may_stay else Step.NOTHING
     if standing.confirm_until:
         return Step.NOTHING
     if planned and (planned.plan, planned.interval) == (plan, interval):

@@ -107,7 +107,7 @@ def resume(request: HttpRequest, here: Here) -> HttpResponse:
         subscribing.resume(here.workspace, by=here.actor)
         messages.success(request, "Nothing changes: the subscription goes on.")
         return redirect("billing", here.workspace.slug)
-    if not (standing.cancels_at or standing.scheduled or standing.confirm_until):
+    if not standing.may_stay:
         return redirect("billing", here.workspace.slug)
     return render(request, "billing/resume.html", {"standing": standing})
 

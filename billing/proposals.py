@@ -18,6 +18,7 @@ from crosswire.lib.errors import InvalidInputError
 
 LASTS = timedelta(minutes=30)
 """How long what was shown counts."""
+WAITS = "Another change waits for your bank's confirmation: give it, or stay on what you have."
 _SALT = "billing.proposal"
 _NOTHING_DONE = " Nothing was done; this is how it stands now."
 _DIFFERENCES = {

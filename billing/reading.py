@@ -153,8 +153,7 @@ def _to_confirm(subscription: Answer, invoices: list[Answer]) -> Answer | None:
     if not subscription.get("pending_update"):
         return None
     for each in invoices:
-        details = (each.get("parent") or {}).get("subscription_details") or {}
-        is_its = id_of(details.get("subscription")) == subscription["id"]
+        is_its = _billed_for(each) == subscription["id"]
         if is_its and each.get("status") == "open" and each.get("billing_reason") == "subscription_update":
             return each
     return None
@@ -203,10 +202,9 @@ def _scheduled(schedule: Answer, price_now: str) -> tuple[Price | None, datetime
 
 def _invoice(answer: Answer) -> ReadInvoice:
     times = answer.get("status_transitions") or {}
-    details = (answer.get("parent") or {}).get("subscription_details") or {}
     return ReadInvoice(
         stripe_id=answer["id"],
-        subscription_id=id_of(details.get("subscription")),
+        subscription_id=_billed_for(answer),
         number=answer.get("number") or "",
         status=answer.get("status") or "",
         currency=answer.get("currency") or "usd",
@@ -218,6 +216,12 @@ def _invoice(answer: Answer) -> ReadInvoice:
         hosted_url=answer.get("hosted_invoice_url") or "",
         pdf_url=answer.get("invoice_pdf") or "",
     )
+
+
+def _billed_for(invoice: Answer) -> str:
+    """Return the id of the subscription an invoice belongs to, "" where it is to none."""
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return id_of(details.get("subscription"))
 
 
 def _in_words(method: Any) -> str:

@@ -98,6 +98,11 @@ class Standing:
         return bool(self.status)
 
     @property
+    def may_stay(self) -> bool:
+        """Whether something is planned, or waits, that staying would drop."""
+        return bool(self.cancels_at or self.scheduled or self.confirm_until)
+
+    @property
     def is_reduced(self) -> bool:
         """Whether an operator set a smaller plan than is paid for; billing puts that right within a day."""
         is_paid = self.status in Subscription.PAID or self.is_in_grace

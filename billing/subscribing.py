@@ -118,7 +118,7 @@ def change_plan(workspace: Workspace, shown: Proposal, *, by: str) -> Change:
     price = catalog.price_id(plan, interval)
     is_other = (now.plan, now.interval) != (plan, interval)
     if is_other and now.confirm_until is not None:
-        raise OutdatedError("Another change waits for your bank's confirmation: give it, or stay on what you have.")
+        raise OutdatedError(proposals.WAITS)
     if is_other and now.status not in Subscription.PAID:
         raise invalid(_OWING)
     proposals.require(shown, now)
