@@ -87,9 +87,13 @@ def is_alone() -> bool:
     return call is None or call.is_alone
 
 
-def handed(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
-    """Note that the answer of the call under way holds messages."""
-    call = _current.get()
+def current() -> Call | None:
+    """Return the call under way, if the surface opens calls."""
+    return _current.get()
+
+
+def handed(call: Call | None, workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
+    """Note that a call's answer holds messages."""
     if call is None:
         return
     with call.lock:

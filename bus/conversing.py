@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import Context, copy_context
+from typing import NamedTuple
+
+from django.db import DataError, IntegrityError
 
 from accounts import principals
 from accounts.principals import Principal
 from bus import clients, waiting
 from bus.models import Wait
 from bus.results import Inbox, Messages, Waited
-from bus.services import endings, reading, waits
+from bus.services import endings, looks, reading, waits
 from crosswire.lib import executor
-from crosswire.lib.database import DatabaseProblem
+from crosswire.lib.batches import Ask, Batches
+from crosswire.lib.database import DatabaseProblem, Patience, patience
 from crosswire.lib.errors import CrossWireError
 
 BLOCKING_MINUTES = 25.0
+LOOKED_TOGETHER = 100
+"""Waits on one channel that are answered in one transaction, at most."""
 STALE_SECONDS = 5.0
 """A wait this long without an answer looks around once more at its end."""
 
@@ -142,25 +149,71 @@ def _asked(
 
 
 async def _wait_on_channel(asked: waits.Asked, progress: waiting.Progress | None) -> tuple[Messages | None, str, float]:
-    return await _wait(asked, lambda token: waits.look(asked, token), progress)
+    async def look_with_others(waiter: waiting.Waiter) -> Messages | waiting.Alone | None:
+        if not asked.is_open or asked.instance is None or asked.principal.is_read_only or waiter.why:
+            return waiting.ALONE
+        context = copy_context()
+        found = await _looks.ask((asked.principal.workspace_id, asked.channel), _Looking(asked, waiter, context))
+        _note(waiter, asked)
+        return found
+
+    return await _wait(asked, lambda token: waits.look(asked, token), progress, look_with_others)
+
+
+class _Looking(NamedTuple):
+    """Who looks with others."""
+
+    asked: waits.Asked
+    waiter: waiting.Waiter
+    context: Context
+
+
+type _Found = Messages | waiting.Alone | None
+
+
+async def _look_together(asks: list[Ask[_Looking, _Found]]) -> None:
+    """Look for all who wait on a channel and were woken; nobody for whom that fails hinders the others."""
+    own = [ask for ask in asks if not ask.item.waiter.is_over]
+    found: Sequence[_Found] = [waiting.ALONE] * len(own)
+    if len(own) > 1:
+        patience.set(Patience())
+        together = [looks.Look(each.asked, each.waiter.token, each.context) for each in (ask.item for ask in own)]
+        with suppress(looks.NotTogetherError, CrossWireError, IntegrityError, DataError):
+            found = await executor.run(looks.look_together, together)
+    for ask, answer in zip(own, found, strict=True):
+        ask.give(answer)
+    for ask in asks:
+        ask.give(None)  # whose wait is over
+
+
+_looks = Batches[tuple[int, str], _Looking, _Found](_look_together, LOOKED_TOGETHER, waiting.turn)
+"""By workspace and channel."""
+
+
+def _note(waiter: waiting.Waiter, asked: waits.Asked) -> None:
+    """Have the room know what a look has found out."""
+    waiter.newest, waiter.seconds, waiter.party_since = asked.newest, asked.seconds, asked.party_since
+    waiter.has_row = asked.is_open
 
 
 async def _wait[T](
-    asked: waits.Asked, look: Callable[[str], T | None], progress: waiting.Progress | None
+    asked: waits.Asked,
+    look: Callable[[str], T | None],
+    progress: waiting.Progress | None,
+    look_with_others: Callable[[waiting.Waiter], Awaitable[T | waiting.Alone | None]] | None = None,
 ) -> tuple[T | None, str, float]:
     """Wait for as long as the key works. Raises: CrossWireError as a new call would, when it works no longer."""
     principal = asked.principal
 
     async def look_and_note(waiter: waiting.Waiter) -> T | None:
         found = await executor.run(look, waiter.token)
-        waiter.newest, waiter.seconds, waiter.party_since = asked.newest, asked.seconds, asked.party_since
-        waiter.has_row = asked.is_open
+        _note(waiter, asked)
         if found is None and waiter.why == "mutual":
             asked.about = await executor.run(waits.about, waiter.token)
         return found
 
     found, why, waited = await waiting.wait(
-        principal.workspace_id, asked.channel, asked.seconds, look_and_note, progress
+        principal.workspace_id, asked.channel, asked.seconds, look_and_note, progress, look_with_others=look_with_others
     )
     if why in endings.LOST or (why == "time" and not principal.seconds_left):
         await executor.run(principals.check_again, principal, asked.instance)

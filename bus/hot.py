@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -108,28 +109,32 @@ class Standing(NamedTuple):
 
 
 _NEWEST = "CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END"
-_FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %s THEN %s
+_FLOOR = """CASE WHEN COALESCE(cu.read_to, i.joined_number) < %(gone)s THEN %(gone)s
             ELSE COALESCE(cu.read_to, i.joined_number) END"""
-_STANDING = f"""
-SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, NULL, i.client, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+_STANDINGS = f"""
+SELECT i.name, i.id, i.joined_number, i.last_seen_at, i.left_at, i.client,
        (SELECT w.channel_name FROM bus_wait w WHERE w.workspace_id = i.workspace_id AND w.instance_id = i.id
-           AND w.kind = 'task' AND w.ended_at IS NULL AND w.until > %s AND w.seen_at <= %s LIMIT 1), NULL, NULL
-  FROM bus_instance i WHERE i.workspace_id = %s AND i.name = %s
-UNION ALL SELECT * FROM (
-SELECT i.id, i.joined_number, i.last_seen_at, i.left_at, c.id, c.name, {_NEWEST},
-       cu.shown_to, COALESCE(cu.read_to, i.joined_number), COALESCE(cu.handed_to, 0), cu.pending_from,
-       cu.pending_shown, cu.pending_read, cu.pending_again, COALESCE(cu.pending_how, ''), cu.pending_at,
+           AND w.kind = 'task' AND w.ended_at IS NULL AND w.until > %(now)s AND w.seen_at <= %(polled)s LIMIT 1),
+       0 AS nth, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM bus_instance i WHERE i.workspace_id = %(workspace)s AND i.name IN {{names}}
+UNION ALL
+SELECT p.instance, NULL, NULL, NULL, NULL, NULL, NULL, p.nth, p.channel_id, p.channel, p.newest, p.shown_to, p.read_to,
+       p.handed_to, p.pending_from, p.pending_shown, p.pending_read, p.pending_again, p.pending_how, p.pending_at,
        (SELECT count(*) FROM (SELECT m.sender FROM bus_message m
-         WHERE m.workspace_id = c.workspace_id AND m.channel_id = c.id AND m.number > {_FLOOR}
-         ORDER BY m.number LIMIT {_COUNTED}) AS following WHERE following.sender <> i.name)
+         WHERE m.workspace_id = p.workspace_id AND m.channel_id = p.channel_id AND m.number > p.floor
+         ORDER BY m.number LIMIT {_COUNTED}) AS following WHERE following.sender <> p.instance)
+  FROM (
+SELECT i.workspace_id, i.name AS instance, c.id AS channel_id, c.name AS channel, {_NEWEST} AS newest, cu.shown_to,
+       COALESCE(cu.read_to, i.joined_number) AS read_to, COALESCE(cu.handed_to, 0) AS handed_to, cu.pending_from,
+       cu.pending_shown, cu.pending_read, cu.pending_again, COALESCE(cu.pending_how, '') AS pending_how, cu.pending_at,
+       {_FLOOR} AS floor, row_number() OVER (
+         PARTITION BY i.id ORDER BY CASE WHEN c.name = %(channel)s THEN 0 ELSE 1 END, c.last_number DESC) AS nth
   FROM bus_instance i
-  JOIN bus_channel c ON c.workspace_id = i.workspace_id AND (c.name = %s OR c.last_number > i.joined_number)
+  JOIN bus_channel c ON c.workspace_id = i.workspace_id AND (c.name = %(channel)s OR c.last_number > i.joined_number)
   LEFT JOIN bus_cursor cu ON cu.workspace_id = i.workspace_id AND cu.channel_id = c.id AND cu.instance_id = i.id
- WHERE i.workspace_id = %s AND i.name = %s
-   AND (c.name = %s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))
- ORDER BY CASE WHEN c.name = %s THEN 0 ELSE 1 END, c.last_number DESC
- LIMIT %s) AS places
+ WHERE i.workspace_id = %(workspace)s AND i.name IN {{names}}
+   AND (c.name = %(channel)s OR (c.archived_at IS NULL AND {_NEWEST} > {_FLOOR}))) AS p
+ WHERE p.nth <= %(most)s
 """  # noqa: S608 - built from constants
 
 
@@ -137,23 +142,44 @@ def standing(
     workspace_id: int, instance: str, channel: str | None, first_live: int, channels: int = UNREAD_CHANNELS + 1
 ) -> Standing | None:
     """Return where an instance stands, in one statement; None when it is unknown."""
-    gone = first_live - 1
-    name = channel or ""
-    head = [workspace_id, instance]
+    return standings(workspace_id, [instance], channel, first_live, channels).get(instance)
+
+
+def standings(
+    workspace_id: int,
+    instances: Sequence[str],
+    channel: str | None,
+    first_live: int,
+    channels: int = UNREAD_CHANNELS + 1,
+) -> dict[str, Standing]:
+    """Return where instances stand, those that are known, in one statement. `channels`: how many beside the one asked
+    for."""
     now = clock.now()
-    task = [now, presence.alive_since(now)[1]]
-    rows = fetch(
-        _STANDING, [*task, *head, gone, gone, name, *head, name, gone, gone, name, channels + (channel is not None)]
-    )
-    if not rows:
-        return None
-    places = [Place._make((*row[4:15], moment(row[15]), min(row[16], 100))) for row in rows if row[4] is not None]
+    names = {f"name_{index}": name for index, name in enumerate(instances)}
+    given = {
+        "workspace": workspace_id,
+        "channel": channel or "",
+        "gone": first_live - 1,
+        "most": channels + (channel is not None),
+        "now": now,
+        "polled": presence.alive_since(now)[1],
+    }
+    wanted = ", ".join(f"%({name})s" for name in names)
+    rows = fetch(_STANDINGS.replace("{names}", f"({wanted})"), given | names)
+    heads = [row for row in rows if not row[7]]
+    places: dict[str, list[Place]] = {row[0]: [] for row in heads}
+    for row in sorted((row for row in rows if row[7]), key=itemgetter(7)):
+        places[row[0]].append(Place._make((*row[8:19], moment(row[19]), min(row[20], 100))))
+    return {row[0]: _standing(row, places[row[0]], channel) for row in heads}
+
+
+def _standing(head: tuple[Any, ...], places: Sequence[Place], channel: str | None) -> Standing:
+    _, instance_id, joined_number, last_seen_at, left_at, client, unheard = head[:7]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
-    instance_id, joined_number, last_seen_at, left_at, _, client = rows[0][:6]
     seen = moment(last_seen_at)
     assert seen is not None
-    return Standing(instance_id, joined_number, seen, left_at is None, client, own, elsewhere, rows[0][14])
+    return Standing(instance_id, joined_number, seen, left_at is None, client, own, elsewhere, unheard)
 
 
 class Row(NamedTuple):
@@ -242,7 +268,7 @@ _BIGGER = "CASE WHEN excluded.{0} > bus_cursor.{0} THEN excluded.{0} ELSE bus_cu
 _MOVE = f"""
 INSERT INTO bus_cursor (workspace_id, channel_id, instance_id, shown_to, read_to, handed_to, pending_from,
                         pending_shown, pending_read, pending_again, pending_how, pending_at, updated_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES {{rows}}
 ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET
   shown_to = CASE WHEN bus_cursor.shown_to IS NULL OR excluded.shown_to > bus_cursor.shown_to
              THEN excluded.shown_to ELSE bus_cursor.shown_to END,
@@ -254,16 +280,16 @@ ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET
 """  # noqa: S608 - built from constants
 
 
-def move_cursor(workspace_id: int, instance_id: int, place: Place, now: datetime) -> None:
+def move_cursor(workspace_id: int, instance_id: int, place: Place) -> None:
     """Store where an instance stands; its two numbers never go back, whatever runs beside this."""
-    execute(*cursor_moved(workspace_id, instance_id, place, now))
+    execute(*cursors_moved(workspace_id, {instance_id: place}))
 
 
-def cursor_moved(workspace_id: int, instance_id: int, place: Place, now: datetime) -> Statement:
-    """Return the statement of `move_cursor`."""
-    return (
-        _MOVE,
-        [
+def cursors_moved(workspace_id: int, places: Mapping[int, Place]) -> Statement:
+    """Return the statement that stores where instances (by their keys) stand, locking them in one order."""
+    now = clock.now()
+    rows = [
+        (
             workspace_id,
             place.channel_id,
             instance_id,
@@ -277,33 +303,48 @@ def cursor_moved(workspace_id: int, instance_id: int, place: Place, now: datetim
             place.pending_how,
             place.pending_at,
             now,
-        ],
-    )
+        )
+        for instance_id, place in sorted(places.items())
+    ]
+    return _MOVE.replace("{rows}", values(len(rows), 13)), [value for row in rows for value in row]
 
 
-_HAND_OUT = """
-INSERT INTO bus_handout (workspace_id, channel_id, instance_id, from_number, to_number, at)
-SELECT %s, %s, %s, %s, %s, %s"""
-_UNLESS_KNOWN = """
+class Handed(NamedTuple):
+    """An answer: to whom (by key), what (numbers), when. `place`: where the instance stood before."""
+
+    instance_id: int
+    place: Place
+    numbers: Sequence[int]
+    at: datetime
+
+
+_HAND_OUT = "INSERT INTO bus_handout (workspace_id, channel_id, instance_id, from_number, to_number, at)"
+_UNLESS_KNOWN = """ SELECT %s, %s, %s, %s, %s, %s
  WHERE NOT EXISTS (SELECT 1 FROM bus_handout WHERE workspace_id = %s AND channel_id = %s AND instance_id + 0 = %s
                       AND from_number = %s AND to_number = %s)"""  # + 0: by the range's index, not by the instance's
 
 
-def hand_out(workspace_id: int, place: Place, instance_id: int, numbers: Sequence[int], now: datetime) -> None:
-    """Record that an answer held these messages (for receipts). `place`: where the instance stood before."""
-    execute(*handed_out(workspace_id, place, instance_id, numbers, now))
+def hand_out(workspace_id: int, answer: Handed) -> None:
+    """Record that an answer held these messages (for receipts)."""
+    for statement in handed_out(workspace_id, [answer]):
+        execute(*statement)
 
 
-def handed_out(workspace_id: int, place: Place, instance_id: int, numbers: Sequence[int], now: datetime) -> Statement:
-    """Return the statement of `hand_out`.
+def handed_out(workspace_id: int, answers: Iterable[Handed]) -> list[Statement]:
+    """Return the statements of `hand_out` for several answers, one for all that are new.
 
     The same range once more tells nothing new, so who asks for the newest again and again leaves one row. Only what
     does not go beyond everything handed out so far can be such a repeat.
     """
-    row = [workspace_id, place.channel_id, instance_id, min(numbers), max(numbers)]
-    if max(numbers) > place.handed_to:
-        return _HAND_OUT, [*row, now]
-    return _HAND_OUT + _UNLESS_KNOWN, [*row, now, *row]
+    new: list[Any] = []
+    repeats: list[Statement] = []
+    for instance_id, place, numbers, at in answers:
+        row = [workspace_id, place.channel_id, instance_id, min(numbers), max(numbers)]
+        if max(numbers) > place.handed_to:
+            new += [*row, at]
+        else:
+            repeats.append((_HAND_OUT + _UNLESS_KNOWN, [*row, at, *row]))
+    return [*([(f"{_HAND_OUT} VALUES {values(len(new) // 6, 6)}", new)] if new else []), *repeats]
 
 
 def handed(workspace_id: int, channel_id: int, instance: str, first: int, last: int) -> list[tuple[int, int]]:
@@ -317,27 +358,6 @@ def handed(workspace_id: int, channel_id: int, instance: str, first: int, last: 
     return [(start, end) for start, end in rows]
 
 
-def waiting(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[str, set[str]]:
-    """Return which instances wait on each channel now."""
-    names = list(channels)
-    rows = fetch(
-        "SELECT w.channel_name, i.name FROM bus_wait w JOIN bus_instance i ON i.id = w.instance_id"  # noqa: S608
-        f" WHERE w.workspace_id = %s AND {presence.OPEN_WAIT.format('w')}"
-        f" AND w.channel_name IN ('', {', '.join(['%s'] * len(names))}) AND w.kind <> 'events'",
-        [workspace_id, *presence.open_wait_times(now), *names],
-    )
-    found: dict[str, set[str]] = {name: set() for name in names}
-    for channel, instance in rows:
-        for name in [channel] if channel else names:  # "" is an inbox, which hears of every channel
-            found[name].add(instance)
-    return found
-
-
-def wait_forgotten(workspace_id: int, token: str) -> Statement:
-    """Return the statement that deletes a wait which has its answer, for the transaction of that answer."""
-    return "DELETE FROM bus_wait WHERE workspace_id = %s AND token = %s", [workspace_id, token]
-
-
 def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: datetime) -> None:
     """Have a pending answer confirmed only by an id of it or an ack."""
     execute(
@@ -345,84 +365,3 @@ def make_strict(workspace_id: int, channel_id: int, instance_id: int, at: dateti
         " AND pending_at = %s AND pending_shown IS NOT NULL",
         [workspace_id, channel_id, instance_id, at],
     )
-
-
-class Beat(NamedTuple):
-    """A wait: what ended it from outside ("" for nothing), and the newest number where it waits."""
-
-    token: str
-    ended: str
-    newest: int
-
-
-_THERE = """CASE WHEN channel_name = '' THEN
-             (SELECT k.last_number FROM bus_counters k WHERE k.workspace_id = bus_wait.workspace_id)
-           ELSE (SELECT CASE WHEN c.last_sender = i.name THEN c.last_other ELSE c.last_number END
-                   FROM bus_channel c LEFT JOIN bus_instance i ON i.id = bus_wait.instance_id
-                  WHERE c.workspace_id = bus_wait.workspace_id AND c.name = bus_wait.channel_name) END"""
-
-
-def beat(process: str, now: datetime) -> list[Beat]:
-    """Mark all waits of a process as alive, in one statement; return how each stands. Tasks live by being asked for.
-
-    Those that somebody ends or answers just now are left for the next time: to queue for many rows of others is a
-    deadlock with whoever ends several waits at once.
-    """
-    skipping = " FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    return _beats(
-        "WITH mine AS MATERIALIZED (SELECT id FROM bus_wait WHERE process = %s"  # noqa: S608
-        f" AND (kind <> 'task' OR poll_due_at > %s){skipping})"
-        " UPDATE bus_wait SET seen_at = CASE WHEN kind = 'task' THEN seen_at ELSE %s END"
-        f" WHERE id IN (SELECT id FROM mine) RETURNING token, ended, {_THERE}",
-        [process, now, now],
-    )
-
-
-def news(process: str, now: datetime) -> list[Beat]:
-    """Return how each wait of a process stands, in one statement that writes nothing and so wakes nobody else."""
-    return _beats(
-        f"SELECT token, ended, {_THERE} FROM bus_wait"  # noqa: S608
-        " WHERE process = %s AND (kind <> 'task' OR poll_due_at > %s)",
-        [process, now],
-    )
-
-
-def news_of(tokens: Sequence[str]) -> list[Beat]:
-    """Return how waits stand that are known by their tokens, whichever process they were last seen at."""
-    wanted = ", ".join(["%s"] * len(tokens))
-    return _beats(f"SELECT token, ended, {_THERE} FROM bus_wait WHERE token IN ({wanted})", tokens)  # noqa: S608
-
-
-def _beats(sql: str, params: Sequence[Any]) -> list[Beat]:
-    return [Beat(token, ended, newest or 0) for token, ended, newest in fetch(sql, params)]
-
-
-class Polled(NamedTuple):
-    """A task that is asked for. `newest`: the newest number where it waits."""
-
-    channel: str
-    instance: str
-    floor: int
-    started_at: datetime
-    until: datetime
-    newest: int
-
-
-_WHO = "(SELECT i.name FROM bus_instance i WHERE i.workspace_id = bus_wait.workspace_id AND i.id = instance_id)"
-
-
-def poll(workspace_id: int, credential: str, token: str, process: str, now: datetime) -> Polled | None:
-    """Note that a client asks for its task, on this process; None when it has no such task that is unfinished."""
-    rows = fetch(
-        "UPDATE bus_wait SET seen_at = %s, poll_due_at = %s, process = %s WHERE workspace_id = %s AND credential = %s"  # noqa: S608
-        f" AND token = %s AND kind = 'task' AND ended_at IS NULL RETURNING channel_name, {_WHO},"
-        f" floor, started_at, until, {_THERE}",
-        [now, now + presence.TASK_DUE, process, workspace_id, credential, token],
-    )
-    if not rows:
-        return None
-    channel, instance, floor, began, ends, newest = rows[0]
-    started_at, until = moment(began), moment(ends)
-    assert started_at is not None
-    assert until is not None
-    return Polled(channel, instance, floor, started_at, until, newest or 0)

@@ -217,7 +217,7 @@ def write(
         fates.release(workspace_id, answers)  # before cursors, as a claim locks them
     for sender, place in moved:
         if (instance_id := people[sender].pk) is not None:
-            move_cursor(workspace_id, instance_id, place, now)
+            move_cursor(workspace_id, instance_id, place)
     if keys:
         _write_keys(workspace_id, keys)
     execute(

@@ -12,19 +12,21 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
 from bus import mutual, wakeups
-from bus.hot import Beat
+from bus.beats import Beat
 from bus.services import releases, waits
 from crosswire.lib import clock, executor, hub, watch
 from crosswire.lib.background import Tasks, keep_running
+from crosswire.lib.batches import Ask, Batches
 from crosswire.lib.database import Patience, patience
 from crosswire.lib.errors import CrossWireError
 
@@ -37,6 +39,7 @@ UNSURE_SECONDS = 0.25
 PROGRESS_SECONDS = 10.0
 TAKEN_SECONDS = 1.0
 """How long a client has to take a report of progress: one that reads nothing must not hold its wait."""
+CLOSED_TOGETHER = 500
 CLOSING_SECONDS = 2.0
 """How long a wait that is over waits for a busy database; its row ends by itself a little later."""
 PROCESS = secrets.token_hex(8)
@@ -64,6 +67,11 @@ class Waiter:
     has_row: bool = True
     seconds: float = 0
     party_since: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is not to look again. A mutual wait is looked at once more: a message may have crossed its end."""
+        return self.why not in (None, "mutual")
 
     def wake(self) -> None:
         """Have the waiter look, from any thread."""
@@ -126,9 +134,14 @@ class Room:
             waiter.end("restart")
 
     def _stored(self, payload: dict[str, Any]) -> None:
+        """Wake whoever waits there, all of a loop at once: so they look together."""
+        woken: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
         for channel in (payload["channel"], ""):
             for waiter in tuple(self.waiters.get((payload["workspace"], channel), ())):
-                waiter.wake()
+                woken.setdefault(waiter.loop, []).append(waiter)
+        for loop, waiters in woken.items():
+            with suppress(RuntimeError):  # it is closed: nobody is there to wake
+                loop.call_soon_threadsafe(_wake_all, waiters)
 
     def _ended(self, payload: dict[str, Any]) -> None:
         for waiter in self._of_row(payload["token"]):
@@ -228,6 +241,11 @@ class Room:
                     waiter.wake()
 
 
+def _wake_all(waiters: Iterable[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.woken.set()
+
+
 def _leave[K](rooms: dict[K, set[Waiter]], key: K, waiter: Waiter) -> None:
     beside = rooms[key]
     beside.discard(waiter)
@@ -242,8 +260,15 @@ def beat_seconds() -> float:
 
 room = Room()
 _looking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-_ending: dict[asyncio.AbstractEventLoop, list[tuple[str, asyncio.Future[None]]]] = {}
-_forgetting: Tasks = {}
+
+
+class Alone(Enum):
+    """Says that a wait is to look by itself."""
+
+    ALONE = auto()
+
+
+ALONE = Alone.ALONE
 
 
 async def wait[T](
@@ -253,15 +278,15 @@ async def wait[T](
     look: Callable[[Waiter], Awaitable[T | None]],
     progress: Progress | None = None,
     *,
+    look_with_others: Callable[[Waiter], Awaitable[T | Alone | None]] | None = None,
     task: str = "",
 ) -> tuple[T | None, str, float]:
     """Look now and again at each wake until there is an answer; return it (or None), what ended it, and seconds.
 
-    A look may change how long the wait lasts (`Waiter.seconds`). `task`: the token of the task that is asked for; its
-    row stays when nobody does.
+    A look may change how long the wait lasts (`Waiter.seconds`). `look_with_others` is asked before: it takes turns by
+    itself, or answers ALONE. `task`: the token of the task that is asked for; its row stays when nobody does.
 
     Ends: `message`, `time`, or what somebody else ended it with (`superseded`, `restart`, `unregistered`, `mutual`).
-    A mutual wait is looked at once more: a message may have crossed its end.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -271,18 +296,33 @@ async def wait[T](
         try:
             while True:
                 waiter.woken.clear()
-                async with turns(loop):
-                    ended = waiter.why
-                    if ended in (None, "mutual"):
-                        patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
-                        looking = asyncio.ensure_future(look(waiter))
-                        if (answer := await asyncio.shield(looking)) is not None:
-                            return answer, "message", loop.time() - began
+                ended = waiter.why
+                looking = asyncio.ensure_future(_look(waiter, look, look_with_others))
+                if (answer := await asyncio.shield(looking)) is not None:
+                    return answer, "message", loop.time() - began
                 why = ended or await _until_woken(waiter, began, progress)
                 if why and (ended or why != "mutual"):
                     return None, why, loop.time() - began
         finally:
+            waiter.why = waiter.why or "over"  # whose turn has not come yet need not look
             await asyncio.shield(close(waiter, looking))
+
+
+async def _look[T](
+    waiter: Waiter,
+    look: Callable[[Waiter], Awaitable[T | None]],
+    look_with_others: Callable[[Waiter], Awaitable[T | Alone | None]] | None,
+) -> T | None:
+    """Look when it is this wait's turn, unless it is over by then."""
+    if look_with_others is not None and not waiter.is_over:
+        found = await look_with_others(waiter)
+        if found is not ALONE:
+            return found
+    async with turns(waiter.loop):
+        if waiter.is_over:
+            return None
+        patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
+        return await look(waiter)
 
 
 async def close(waiter: Waiter, looking: asyncio.Future[Any] | None) -> None:
@@ -291,7 +331,12 @@ async def close(waiter: Waiter, looking: asyncio.Future[Any] | None) -> None:
         await asyncio.wait([looking])
         looking.exception()  # told to whoever is still there
     if waiter.has_row and not waiter.task:
-        await _forget(waiter.token)
+        await _forgetting.ask(None, waiter.token)
+
+
+def turn() -> AbstractAsyncContextManager[object]:
+    """Return what a look on this loop is to be inside of."""
+    return turns(asyncio.get_running_loop())
 
 
 def turns(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
@@ -301,26 +346,16 @@ def turns(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
     return _looking[loop]
 
 
-async def _forget(token: str) -> None:
-    """Delete a wait's row, in one statement with all those that end meanwhile."""
-    loop = asyncio.get_running_loop()
-    ending = _ending.setdefault(loop, [])
-    done = loop.create_future()
-    ending.append((token, done))
-    keep_running(_forgetting, loop, _forget_all)
-    await done
+async def _forget(ending: list[Ask[str, None]]) -> None:
+    """Delete the rows of waits that end together, in one statement."""
+    patience.set(Patience(CLOSING_SECONDS))
+    with suppress(CrossWireError):
+        await executor.run(waits.close, *(each.item for each in ending))
+    for each in ending:
+        each.give(None)
 
 
-async def _forget_all(loop: asyncio.AbstractEventLoop) -> None:
-    while together := _ending.pop(loop, []):
-        patience.set(Patience(CLOSING_SECONDS))
-        try:
-            with suppress(CrossWireError):
-                await executor.run(waits.close, *(token for token, _ in together))
-        finally:
-            for _, done in together:
-                if not done.done():
-                    done.set_result(None)
+_forgetting = Batches[None, str, None](_forget, CLOSED_TOGETHER)
 
 
 async def _until_woken(waiter: Waiter, began: float, progress: Progress | None) -> str | None:

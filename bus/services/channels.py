@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
 
 from accounts.principals import PERSON, Principal
-from bus import access, hot, retention, storing, wakeups
+from bus import access, beats, retention, storing, wakeups
 from bus.models import Channel, ChannelSender, Message
 from bus.results import ChannelItem, ChannelMade, Channels
 from bus.services import limits
@@ -110,7 +110,7 @@ def cards(principal: Principal, *, query: str = "", start: int = 0, most: int, i
     if not rows:
         return []
     senders = _active_senders(principal, first_live, [row.pk for row in rows], SHOWN_SENDERS)
-    waiting = hot.waiting(principal.workspace_id, [row.name for row in rows], clock.now())
+    waiting = beats.waiting(principal.workspace_id, [row.name for row in rows], clock.now())
     return [_card(row, senders.get(row.pk, []), waiting[row.name]) for row in rows]
 
 

@@ -79,7 +79,7 @@ def _confirm(principal: Principal, found: hot.Standing, message: Message) -> Non
         return
     after = cursors.confirm_by_send(found.place, None, answers=message.number, is_alone=calls.is_alone())
     if after != found.place:
-        hot.move_cursor(principal.workspace_id, found.instance_id, after, clock.now())
+        hot.move_cursor(principal.workspace_id, found.instance_id, after)
 
 
 def _taken(message: Message, holder: fates.Holder) -> CrossWireError:

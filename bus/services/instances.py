@@ -197,8 +197,7 @@ def arrive(
     """
     first_live = retention.first_live(principal)
     found = hot.standing(principal.workspace_id, name, channel, first_live, channels)
-    now = clock.now()
-    if found is None or not found.is_present or found.last_seen_at < now - presence.HOLDS_PLACE:
+    if found is None or not holds_place(found):
         with writing():
             admit(principal, name)
         found = hot.standing(principal.workspace_id, name, channel, first_live, channels)
@@ -208,11 +207,22 @@ def arrive(
     return found
 
 
-def touch(principal: Principal, found: hot.Standing) -> None:
-    """Note that an instance is there, at most once in 15 s."""
+def holds_place(found: hot.Standing) -> bool:
+    """Return whether an instance has one of the plan's places."""
+    return found.is_present and found.last_seen_at >= clock.now() - presence.HOLDS_PLACE
+
+
+def touch(principal: Principal, *found: hot.Standing) -> None:
+    """Note that instances are there, each at most once in 15 s; one that is locked just now is left alone."""
     now = clock.now()
-    if found.last_seen_at < now - presence.TOUCHED_EVERY:
-        Instance.objects.filter(workspace=principal.workspace_id, pk=found.instance_id).update(last_seen_at=now)
+    due = [each.instance_id for each in found if each.last_seen_at < now - presence.TOUCHED_EVERY]
+    rows = Instance.objects.filter(workspace=principal.workspace_id)
+    if len(due) > 1:  # to queue for several rows of others would be a deadlock with whoever locks them
+        with writing():
+            free = rows.filter(pk__in=due).select_for_update(skip_locked=True, no_key=True)
+            rows.filter(pk__in=list(free.values_list("pk", flat=True))).update(last_seen_at=now)
+    elif due:
+        rows.filter(pk__in=due).update(last_seen_at=now)
 
 
 _last_signs: dict[tuple[int, str], datetime] = {}

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 from accounts import refusals
 from accounts.plans import Plan, plan_in_force
 from accounts.principals import Principal
-from bus import calls, cursors, fulltext, hot, quotas, retention, storing, wakeups
+from bus import beats, calls, cursors, fulltext, hot, quotas, retention, storing, wakeups
 from bus.models import Message
 from bus.results import Sent
 from bus.services import instances, limits
@@ -191,7 +191,7 @@ class _Batch:
         self.remembered = (
             storing.remembered(self.workspace_id, wanted, self.now - retention.IDEMPOTENCY_REMEMBERED) if wanted else {}
         )
-        self.waiting = hot.waiting(self.workspace_id, {each.channel for each in self.drafts}, self.now)
+        self.waiting = beats.waiting(self.workspace_id, {each.channel for each in self.drafts}, self.now)
 
     def decide(self, each: Draft) -> Sent | CrossWireError:
         """Take a number for a draft, or say why not."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from accounts.principals import Principal
-from bus import access, calls, cursors, hot, retention
+from bus import access, beats, calls, cursors, hot, retention
 from bus.models import Channel, Message
 from bus.results import Inbox, MessageItem, Messages, Ok, Replies, ToInstance
 from bus.services import instances
@@ -24,6 +24,19 @@ REPLIES_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """The oldest messages of a channel above a number, read once for several readers. `is_all`: there are no more."""
+
+    rows: list[hot.Row]
+    is_all: bool
+
+    def after(self, floor: int, reader: str, limit: int) -> list[hot.Row] | None:
+        """Return the oldest above a floor that are not the reader's own, None when too little was read to know."""
+        found = [row for row in self.rows if row.number > floor and row.sender != reader][:limit]
+        return found if self.is_all or len(found) == limit else None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Messages of one channel that go out together: all of others above `start` up to the last one."""
 
@@ -31,6 +44,25 @@ class Answer:
     start: int
     has_more: bool
     older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An answer to an instance, and what is to be stored of it: where it stands then, and what it is handed.
+
+    `ends`: the token of the wait that is over with it. `call`: whose answer it is.
+    """
+
+    found: hot.Standing
+    answer: Answer
+    after: hot.Place
+    handed: hot.Handed | None
+    ends: str
+    call: calls.Call | None
+
+    def result(self) -> Messages:
+        """Return the answer as clients see it."""
+        return result(self.answer, self.found, self.after)
 
 
 def check(
@@ -87,10 +119,22 @@ def _is_by_another(principal: Principal, name: str, place: hot.Place, number: in
     return is_end or hot.is_by_another(principal.workspace_id, place.channel_id, number, name)
 
 
-def read(principal: Principal, place: hot.Place, name: str, floor: int | None, limit: int) -> Answer:
-    """Return what lies above the floor, or without one the newest, marking what was pending as again."""
+def read(
+    principal: Principal, place: hot.Place, name: str, floor: int | None, limit: int, *, ahead: Ahead | None = None
+) -> Answer:
+    """Return what lies above the floor, or without one the newest, marking what was pending as again.
+
+    `ahead`: what was read of it for several.
+    """
     answer = _fetch(
-        principal, place.channel_id, place.channel, floor=floor, reader=name, limit=limit, newest=place.newest
+        principal,
+        place.channel_id,
+        place.channel,
+        floor=floor,
+        reader=name,
+        limit=limit,
+        newest=place.newest,
+        ahead=ahead,
     )
     _mark_again(principal, name, place, answer.messages)
     return answer
@@ -115,15 +159,19 @@ def _fetch(
     reader: str | None,
     limit: int,
     newest: int | None = None,
+    ahead: Ahead | None = None,
 ) -> Answer:
     first_live = retention.first_live(principal)
     workspace = principal.workspace_id
     if floor is not None:
         start = max(floor, first_live - 1)
-        # "Is there anything" is known from the channel's row: an idle poll does not look at the messages.
-        rows = (
-            [] if newest is not None and newest <= start else hot.after(workspace, channel_id, start, reader, limit + 1)
-        )
+        rows: list[hot.Row] | None = None
+        if newest is not None and newest <= start:  # known from the channel's row: an idle poll reads no messages
+            rows = []
+        elif ahead is not None and reader is not None:
+            rows = ahead.after(start, reader, limit + 1)
+        if rows is None:
+            rows = hot.after(workspace, channel_id, start, reader, limit + 1)
         kept = fitting([item(row, channel) for row in rows[:limit]])
         return Answer(kept, floor, has_more=len(kept) < len(rows), older=False)
     rows = hot.newest(workspace, channel_id, first_live, reader, limit + 1)
@@ -166,25 +214,38 @@ def remember(
     answer: Answer,
     *,
     is_task: bool = False,
-    ends: str = "",
 ) -> hot.Place:
     """Store what the call confirmed and what its answer holds; return the place after it.
 
-    `is_task`: the answer can be fetched again. `ends`: the token of the wait that is over with it.
+    `is_task`: the answer can be fetched again.
     """
+    holding = hold(found, place, answer, is_task=is_task)
+    if holding.after != found.place:
+        store(principal.workspace_id, holding)
+    return holding.after
+
+
+def hold(found: hot.Standing, place: hot.Place, answer: Answer, *, is_task: bool = False, ends: str = "") -> Holding:
+    """Return what is to be stored of an answer by the call under way; arguments as of `remember` and `Holding`."""
     now = clock.now()
     numbers = [message["id"] for message in answer.messages]
     after = cursors.hold(place, answer.start, numbers, now, how=_how(is_task=is_task)) if numbers else place
-    if after == found.place:
-        return after
-    workspace, instance = principal.workspace_id, found.instance_id
-    # The wait before the cursor, as a release of a mutual wait and a task's end lock them.
-    first = [hot.wait_forgotten(workspace, ends)] if ends else []
-    last = [hot.handed_out(workspace, place, instance, numbers, now)] if numbers else []
-    hot.together(*first, hot.cursor_moved(workspace, instance, after, now), *last)
-    if numbers:
-        calls.handed(workspace, place.channel_id, instance, now)
-    return after
+    handed = hot.Handed(found.instance_id, place, numbers, now) if numbers else None
+    return Holding(found, answer, after, handed, ends, calls.current())
+
+
+def store(workspace_id: int, *holdings: Holding) -> None:
+    """Store what the answers of different instances hold, as one transaction."""
+    ended = [holding.ends for holding in holdings if holding.ends]
+    handed = [(holding.call, holding.handed) for holding in holdings if holding.handed]
+    # The waits before the cursors, as a release of a mutual wait and a task's end lock them.
+    hot.together(
+        *([beats.forgotten(workspace_id, ended)] if ended else []),
+        hot.cursors_moved(workspace_id, {holding.found.instance_id: holding.after for holding in holdings}),
+        *hot.handed_out(workspace_id, [each for _, each in handed]),
+    )
+    for call, each in handed:
+        calls.handed(call, workspace_id, each.place.channel_id, each.instance_id, each.at)
 
 
 def result(answer: Answer, found: hot.Standing | None = None, place: hot.Place | None = None) -> Messages:
@@ -326,12 +387,12 @@ def _oldest_unread(principal: Principal, name: str, places: dict[str, hot.Place]
 def _remember_in_inbox(
     principal: Principal, found: hot.Standing, before: hot.Place, after: hot.Place, numbers: Sequence[int]
 ) -> None:
-    now = after.pending_at or clock.now()
     if after != before:
-        hot.move_cursor(principal.workspace_id, found.instance_id, after, now)
+        hot.move_cursor(principal.workspace_id, found.instance_id, after)
     if numbers:
-        hot.hand_out(principal.workspace_id, before, found.instance_id, numbers, now)
-        calls.handed(principal.workspace_id, before.channel_id, found.instance_id, now)
+        now = after.pending_at or clock.now()
+        hot.hand_out(principal.workspace_id, hot.Handed(found.instance_id, before, numbers, now))
+        calls.handed(calls.current(), principal.workspace_id, before.channel_id, found.instance_id, now)
 
 
 def _how(*, is_task: bool) -> str:
@@ -356,7 +417,7 @@ def ack_inbox(principal: Principal, *, instance_id: str, channel: str, up_to: in
     place = found.place or _fresh_place(known, found)
     after = cursors.acknowledge(place, min(up_to, known.last_number))
     with writing():
-        hot.move_cursor(principal.workspace_id, found.instance_id, after, clock.now())
+        hot.move_cursor(principal.workspace_id, found.instance_id, after)
     return {"ok": True, **instances.news(principal, name)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.principals import Principal
-from bus import access, fates, hot
+from bus import access, beats, fates
 from bus.models import Channel, Message
 from bus.results import Receipts
 from bus.services import receipts
@@ -62,7 +62,7 @@ class Thread:
 def state(principal: Principal, channel: Channel) -> State:
     """Return what stands around a channel's messages now."""
     now = clock.now()
-    waiting = hot.waiting(principal.workspace_id, [channel.name], now)[channel.name]
+    waiting = beats.waiting(principal.workspace_id, [channel.name], now)[channel.name]
     return State(channel, sorted(waiting), fates.held(principal.workspace_id, channel.pk, now))
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from accounts import principals
 from accounts.principals import Principal
-from bus import access, hot, presence, retention
+from bus import access, beats, hot, presence, retention
 from bus.models import Wait
 from bus.results import Inbox, MessageItem, Messages, Waited
 from bus.services import endings, instances, limits, reading, waits
@@ -204,7 +204,7 @@ def poll(principal: Principal, token: str, process: str) -> Task:
     Raises: CrossWireError `not_found`: unknown, somebody else's, or gone.
     """
     now = clock.now()
-    polled = hot.poll(principal.workspace_id, principal.credential, token, process, now)
+    polled = beats.poll(principal.workspace_id, principal.credential, token, process, now)
     if polled is None:
         return find(principal, token)
     if polled.newest > polled.floor or polled.until <= now:

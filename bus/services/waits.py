@@ -10,7 +10,7 @@ from typing import Any
 
 from accounts import principals
 from accounts.principals import Principal
-from bus import access, clients, cursors, hot
+from bus import access, beats, clients, cursors, hot
 from bus.models import Wait
 from bus.results import Inbox, Messages, ToInstance, Waited
 from bus.services import endings, instances, limits, reading
@@ -47,6 +47,12 @@ class Asked:
     party_since: datetime | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Return the instance that asks, of whom it is known that there is one."""
+        assert self.instance is not None
+        return self.instance
+
 
 def look(asked: Asked, token: str) -> Messages | None:
     """Return what is there above the floor, or None; the first time take the wait's place as well.
@@ -70,23 +76,28 @@ def take(asked: Asked, ends: str = "") -> tuple[int, Messages | None]:
 
     `ends`: the token of the stored wait that is over with this answer.
     """
-    assert asked.instance is not None
-    found = instances.arrive(asked.principal, asked.instance, asked.channel, is_call=not asked.is_open)
+    found = instances.arrive(asked.principal, asked.name, asked.channel, is_call=not asked.is_open)
     if asked.floor is None:
         _bound(asked, found)
         found = _begin(asked, found)
+    holding = hold(asked, found, ends)
+    if holding is None:
+        return found.instance_id, None
+    reading.store(asked.principal.workspace_id, holding)
+    instances.touch(asked.principal, found)
+    return found.instance_id, holding.result()
+
+
+def hold(asked: Asked, found: hot.Standing, ends: str, ahead: reading.Ahead | None = None) -> reading.Holding | None:
+    """Return what is there above the floor, to be stored, None when nothing is; arguments as of `take`."""
     assert asked.floor is not None
     asked.beside = reading.beside(found, found.place, asked.floor)
     asked.newest = found.place.newest if found.place else 0
     asked.is_channel_there = found.place is not None
     if found.place is None:
-        return found.instance_id, None
-    answer = reading.read(asked.principal, found.place, asked.instance, asked.floor, asked.limit)
-    if not answer.messages:
-        return found.instance_id, None
-    place = reading.remember(asked.principal, found, found.place, answer, ends=ends)
-    instances.touch(asked.principal, found)
-    return found.instance_id, reading.result(answer, found, place)
+        return None
+    answer = reading.read(asked.principal, found.place, asked.name, asked.floor, asked.limit, ahead=ahead)
+    return reading.hold(found, found.place, answer, ends=ends) if answer.messages else None
 
 
 def nothing(asked: Asked) -> Messages:
@@ -133,7 +144,7 @@ def _begin(asked: Asked, found: hot.Standing) -> hot.Standing:
     place = reading.settled(asked.principal, asked.instance, found.place, asked.after_id)
     asked.floor = cursors.floor_of(place, asked.after_id)
     if place != found.place:
-        hot.move_cursor(asked.principal.workspace_id, found.instance_id, place, clock.now())
+        hot.move_cursor(asked.principal.workspace_id, found.instance_id, place)
     return found._replace(place=place)
 
 
@@ -263,36 +274,36 @@ def about(token: str) -> dict[str, Any]:
     return found or {}
 
 
-def beat(process: str) -> list[hot.Beat]:
+def beat(process: str) -> list[beats.Beat]:
     """Keep all waits of a process alive; return what each could have been woken for.
 
     Raises: CrossWireError `unavailable` when the database is away.
     """
     try:
         with writing():
-            return hot.beat(process, clock.now())
+            return beats.beat(process, clock.now())
     except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
 
 
-def news(process: str) -> list[hot.Beat]:
+def news(process: str) -> list[beats.Beat]:
     """Return what each wait of a process could have been woken for; nothing is written.
 
     Raises: CrossWireError `unavailable` when the database is away.
     """
     try:
-        return hot.news(process, clock.now())
+        return beats.news(process, clock.now())
     except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
 
 
-def news_of(tokens: Collection[str]) -> list[hot.Beat]:
+def news_of(tokens: Collection[str]) -> list[beats.Beat]:
     """Return what each of these waits could have been woken for, as `news` does.
 
     Raises: CrossWireError `unavailable` when the database is away.
     """
     try:
-        return [beat for some in batched(tokens, ASKED_TOGETHER, strict=False) for beat in hot.news_of(some)]
+        return [beat for some in batched(tokens, ASKED_TOGETHER, strict=False) for beat in beats.news_of(some)]
     except DatabaseProblem as problem:
         raise unavailable("The database is away or busy.") from problem
 

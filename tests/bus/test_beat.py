@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bus import conversing, waiting
-from bus.hot import Beat
+from bus.beats import Beat
 from bus.models import Wait
 from bus.services import endings, messages, tasks, waits
 from crosswire.lib import executor, hub, watch

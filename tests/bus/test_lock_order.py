@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from accounts import principals, services
 from accounts.models import Workspace
-from bus import access, hot, mutual, parties
+from bus import access, beats, mutual, parties
 from bus.models import Wait
 from bus.services import endings, releases, tasks
 from crosswire.lib import clock
@@ -89,9 +89,9 @@ def test_the_beat_queues_for_no_wait_that_is_ended_just_now(alice: Caller) -> No
     assert {each.token for each in _beat(alice.key[:40])} == {ending.token, other.token}
 
 
-def _beat(process: str) -> list[hot.Beat]:
+def _beat(process: str) -> list[beats.Beat]:
     try:
-        return hot.beat(process, clock.now())
+        return beats.beat(process, clock.now())
     finally:
         connection.close()
 

@@ -294,7 +294,7 @@ def test_a_batch_whose_senders_all_left_is_stored_all_the_same(alice: Caller) ->
         await asyncio.sleep(0)  # lets the send queue, and no more
         send.cancel()
         await asyncio.gather(send, return_exceptions=True)
-        await asyncio.gather(*sending._tasks)
+        await asyncio.gather(*sending._batches._tasks)
 
     asyncio.run(leave())
     assert texts(alice) == ["x"]

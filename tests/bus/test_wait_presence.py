@@ -76,7 +76,7 @@ def test_waiting_is_a_sign_of_life_however_long_the_call_lasts(call: Surface, al
 def test_a_wait_of_a_process_that_died_is_no_sign_of_life_for_long(
     call: Surface, alice: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.hot.beat", lambda process, now: [])
+    monkeypatch.setattr("bus.beats.beat", lambda process, now: [])
     waited = begin(call, alice, instance_id="ann")
     clock.forward(seconds=31)
     assert seen(call, alice)["ann"] == ("online", [], "poll")

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from accounts.principals import Principal
 from bus import conversing, listening, waiting
 from bus.models import Wait
 from bus.services import messages, waits
 from crosswire.lib import executor, watch
-from tests.bus.waiters import SOON
+from tests.bus.waiters import SOON, all_threads_at_once, people, send, waiters
 from tests.conftest import MakeWorkspace
-from tests.support.messages import principal_of
 
 WAITERS = 300
-type Waiting = list[asyncio.Task[Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -31,47 +28,6 @@ def _no_beat_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "BEAT_SECONDS", 3_600.0)
     monkeypatch.setattr(waiting, "CALM_BEAT_SECONDS", 3_600.0)
     monkeypatch.setattr(watch, "SECONDS", 3_600.0)
-
-
-@asynccontextmanager
-async def waiters(principal: Principal, count: int, channel: str = "c") -> AsyncIterator[Waiting]:
-    """Have so many instances wait, each on a channel of its own: `c0`, `c1` …; they have looked and are idle."""
-    tasks = [
-        asyncio.create_task(
-            conversing.wait_for_reply(
-                principal, channel=f"{channel}{number}", instance_id=f"i{number}", timeout_seconds=90, persistent=False
-            )
-        )
-        for number in range(count)
-    ]
-    rows = Wait.objects.filter(workspace=principal.workspace_id, ended_at=None)
-    try:
-        async with asyncio.timeout(60):
-            while await executor.run(rows.count) < count:
-                assert not any(task.done() for task in tasks)
-            await all_threads_at_once()  # so every look that stored a row has ended as well
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(SOON):
-        while await executor.run(rows.count):
-            pass
-
-
-async def all_threads_at_once() -> None:
-    """Have each thread of the executor take a job that ends when all have: none is busy with anything else."""
-    together = threading.Barrier(settings.EXECUTOR_THREADS)
-    await asyncio.gather(*(executor.run(together.wait, SOON) for _ in range(settings.EXECUTOR_THREADS)))
-
-
-async def people(make_workspace: MakeWorkspace) -> Principal:
-    return await executor.run(principal_of, make_workspace("unlimited"))
-
-
-async def send(principal: Principal, channel: str) -> None:
-    await executor.run(messages.send, principal.calling("tests/1"), channel=channel, sender="writer", content="x")
 
 
 def _connections_open() -> int:

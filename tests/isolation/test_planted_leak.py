@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from bus import access, hot, storing
+from bus import access, beats, hot, storing
 from bus.models import Channel, ChannelSubscription, Instance, Message, SharedItem
 from bus.services import limits, search
 from tests.isolation.walk import findings, steps
@@ -25,14 +25,19 @@ def in_access(name: str, forgetful: Callable[..., Any]) -> Plant:
     return lambda patch: patch.setattr(access, name, forgetful)
 
 
-def in_sql(module: Any, filtered: str, unfiltered: str) -> Plant:
-    """Return a plant that takes the filter out of a statement which a module fetches."""
+def in_sql(module: Any, *changes: tuple[str, str]) -> Plant:
+    """Return a plant that takes the filter out of a statement which a module fetches, in each place that has it."""
+
+    def forgetful(sql: str) -> str:
+        for filtered, unfiltered in changes:
+            sql = sql.replace(filtered, unfiltered)
+        return sql
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         real = module.fetch
         source = Path(module.__file__).read_text(encoding="utf-8")
-        assert filtered in source, "the statement reads otherwise now: mend the plant"
-        patch.setattr(module, "fetch", lambda sql, params: real(sql.replace(filtered, unfiltered), params))
+        assert all(filtered in source for filtered, _ in changes), "the statement reads otherwise now: mend the plant"
+        patch.setattr(module, "fetch", lambda sql, params: real(forgetful(sql), params))
 
     return plant
 
@@ -94,15 +99,19 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "hot.newest": ("check_messages", lambda patch: patch.setattr(hot, "newest", newest_of_all)),
     "hot.standing": (
         "register",
-        in_sql(hot, "JOIN bus_channel c ON c.workspace_id = i.workspace_id AND", "JOIN bus_channel c ON"),
+        in_sql(
+            hot,
+            ("JOIN bus_channel c ON c.workspace_id = i.workspace_id AND", "JOIN bus_channel c ON"),
+            ("WHERE m.workspace_id = p.workspace_id AND", "WHERE"),
+        ),
     ),
-    "hot.waiting": (
+    "beats.waiting": (
         "send_message",
-        in_sql(hot, "WHERE w.workspace_id = %s AND", "WHERE %s > 0 AND"),
+        in_sql(beats, ("WHERE w.workspace_id = %s AND", "WHERE %s > 0 AND")),
     ),
     "storing.remembered": (
         "send_message",
-        in_sql(storing, "k.workspace_id = %s AND k.sender", "%s > 0 AND k.sender"),
+        in_sql(storing, ("k.workspace_id = %s AND k.sender", "%s > 0 AND k.sender")),
     ),
     "limits.channels_used": (
         "usage",

@@ -73,7 +73,7 @@ def test_the_walk_opens_streams(walk: Callable[[Secrets], Iterator[Step]]) -> No
 def test_a_query_that_forgets_the_workspace_is_found(
     walk: Callable[[Secrets], Iterator[Step]], monkeypatch: pytest.MonkeyPatch, filtered: str, unfiltered: str
 ) -> None:
-    in_sql(news, filtered, unfiltered)(monkeypatch)
+    in_sql(news, (filtered, unfiltered))(monkeypatch)
     assert next(findings(walk), ""), "a stranger is told nothing of it"
 
 
