@@ -1,4 +1,7 @@
-"""SQL by hand for waits: which are open, how they stand, and their end. As `bus/hot.py`."""
+"""SQL by hand for waits: which are open, how they stand, and their end; written once for PostgreSQL and SQLite.
+
+What looks after the waits of a process names that process, everything else the workspace first.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,12 @@ def forgotten(workspace_id: int, tokens: Sequence[str]) -> Statement:
 
     Several are locked in one order, as by whoever ends several: else the two might wait for each other.
     """
-    among = f"workspace_id = %s AND token IN ({', '.join(['%s'] * len(tokens))})"
-    if len(tokens) > 1 and connection.vendor == "postgresql":
-        among = f"id IN (SELECT id FROM bus_wait WHERE {among} ORDER BY id FOR UPDATE)"  # noqa: S608 - placeholders
-    return f"DELETE FROM bus_wait WHERE {among}", [workspace_id, *tokens]  # noqa: S608 - placeholders
+    locking = " FOR UPDATE" if connection.vendor == "postgresql" else ""
+    own = (
+        f"SELECT id FROM bus_wait WHERE workspace_id = %s AND token IN ({', '.join(['%s'] * len(tokens))}) ORDER BY id"  # noqa: S608 - placeholders
+    )
+    sql = f"DELETE FROM bus_wait WHERE workspace_id = %s AND id IN ({own}{locking})"  # noqa: S608 - as above
+    return sql, [workspace_id, workspace_id, *tokens]
 
 
 class Beat(NamedTuple):

@@ -81,6 +81,12 @@ def answered() -> None:
         _leave(call)
 
 
+def failed() -> None:
+    """Note that the call under way is answered with a refusal: what it was handed does not arrive."""
+    if (call := _current.get()) is not None:
+        call.is_broken = True
+
+
 def is_alone() -> bool:
     """Return whether no other call of the instance has run beside this one so far."""
     call = _current.get()
@@ -100,7 +106,10 @@ def handed(call: Call | None, workspace_id: int, channel_id: int, instance_id: i
         call.handed.append((workspace_id, channel_id, instance_id, at))
         is_late = call.is_closed
     if is_late:  # its client hung up while the database answered
-        _make_strict([(workspace_id, channel_id, instance_id, at)])
+        try:
+            _make_strict([(workspace_id, channel_id, instance_id, at)])
+        except DatabaseProblem:  # others may have been answered with it
+            logger.exception("answer_not_made_strict")
 
 
 async def distrust(call: Call) -> None:

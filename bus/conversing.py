@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import NamedTuple
-
-from django.db import DataError, IntegrityError
 
 from accounts import principals
 from accounts.principals import Principal
@@ -19,6 +18,8 @@ from crosswire.lib import executor
 from crosswire.lib.batches import Ask, Batches
 from crosswire.lib.database import DatabaseProblem, Patience, patience
 from crosswire.lib.errors import CrossWireError
+
+logger = logging.getLogger(__name__)
 
 BLOCKING_MINUTES = 25.0
 LOOKED_TOGETHER = 100
@@ -172,14 +173,24 @@ type _Found = Messages | waiting.Alone | None
 
 
 async def _look_together(asks: list[Ask[_Looking, _Found]]) -> None:
-    """Look for all who wait on a channel and were woken; nobody for whom that fails hinders the others."""
+    """Look for all who wait on a channel and were woken. Where that fails each looks alone, so that one hinders nobody.
+
+    Raises: CrossWireError `unavailable`: the server is busy, and would be so for each.
+    """
     own = [ask for ask in asks if not ask.item.waiter.is_over]
     found: Sequence[_Found] = [waiting.ALONE] * len(own)
     if len(own) > 1:
         patience.set(Patience())
+        for ask in own:
+            ask.item.waiter.is_looking = True
         together = [looks.Look(each.asked, each.waiter.token, each.context) for each in (ask.item for ask in own)]
-        with suppress(looks.NotTogetherError, CrossWireError, IntegrityError, DataError):
-            found = await executor.run(looks.look_together, together)
+        try:
+            with suppress(looks.NotTogetherError):
+                found = await executor.run(looks.look_together, together)
+        except CrossWireError:
+            raise
+        except Exception:
+            logger.exception("not_looked_together")
     for ask, answer in zip(own, found, strict=True):
         ask.give(answer)
     for ask in asks:

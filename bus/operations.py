@@ -112,7 +112,7 @@ class Operation:
         """
         noting.called(principal, self.instance, arguments)
         valid = self._begin(principal, arguments, on_rest=on_rest)
-        with _database_errors():
+        with _failures():
             if self.waits is not None and (self.service is None or valid.get("wait")):
                 if not connection.in_atomic_block:
                     connection.close()  # or the wait would hold this thread's connection for nothing
@@ -139,7 +139,7 @@ class Operation:
             await rates.acount_operation(principal)
         await noting.acalled(principal, self.instance, arguments)
         valid = self._begin(principal, arguments, on_rest=on_rest)
-        with _database_errors():
+        with _failures():
             if by is not None:
                 return await executor.run(by, principal, **valid)
             if self.waits is not None:
@@ -172,13 +172,17 @@ class Operation:
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
-    """Turn a database that is away or busy into `unavailable`."""
+def _failures() -> Iterator[None]:
+    """Turn a database that is away or busy into `unavailable`; what a call that fails was handed does not arrive."""
     try:
         yield
     except DatabaseProblem as problem:
+        calls.failed()
         logger.exception("database_error")
         raise unavailable("The database is away or busy; try again.") from problem
+    except Exception:
+        calls.failed()
+        raise
 
 
 def invalid_arguments(model: type[Params], problem: ValidationError, renamed: Mapping[str, str]) -> CrossWireError:

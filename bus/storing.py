@@ -215,7 +215,8 @@ def write(
     if answers := [(new.in_reply_to, new.sender) for new in stored if new.in_reply_to is not None]:
         _write_reply_counts(workspace_id, [parent for parent, _ in answers])
         fates.release(workspace_id, answers)  # before cursors, as a claim locks them
-    for sender, place in moved:
+    # By place, as whoever moves several cursors locks them; several moves of one keep their order.
+    for sender, place in sorted(moved, key=lambda each: (each[1].channel_id, people[each[0]].pk or 0)):
         if (instance_id := people[sender].pk) is not None:
             move_cursor(workspace_id, instance_id, place)
     if keys:

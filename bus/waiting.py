@@ -40,6 +40,7 @@ PROGRESS_SECONDS = 10.0
 TAKEN_SECONDS = 1.0
 """How long a client has to take a report of progress: one that reads nothing must not hold its wait."""
 CLOSED_TOGETHER = 500
+"""Waits whose rows are deleted by one statement, at most."""
 CLOSING_SECONDS = 2.0
 """How long a wait that is over waits for a busy database; its row ends by itself a little later."""
 PROCESS = secrets.token_hex(8)
@@ -53,8 +54,9 @@ type Key = tuple[int, str]
 class Waiter:
     """Somebody who waits: on a channel by name, or with "" on every channel of the workspace.
 
-    `has_row`: whether its row may be stored. `party_since`: when it became a party of mutual waits. `task`: the token
-    of the task that is asked for; several may ask for one.
+    `has_row`: whether its row may be stored. `is_looking`: whether it has had its turn and may find something.
+    `party_since`: when it became a party of mutual waits. `task`: the token of the task that is asked for; several may
+    ask for one.
     """
 
     key: Key
@@ -65,6 +67,7 @@ class Waiter:
     why: str | None = None
     newest: int = 0
     has_row: bool = True
+    is_looking: bool = False
     seconds: float = 0
     party_since: datetime | None = None
 
@@ -75,8 +78,7 @@ class Waiter:
 
     def wake(self) -> None:
         """Have the waiter look, from any thread."""
-        with suppress(RuntimeError):  # its loop is closed: nobody is there to wake
-            self.loop.call_soon_threadsafe(self.woken.set)
+        _wake([self])
 
     def end(self, why: str) -> None:
         """End the wait, from any thread."""
@@ -134,14 +136,8 @@ class Room:
             waiter.end("restart")
 
     def _stored(self, payload: dict[str, Any]) -> None:
-        """Wake whoever waits there, all of a loop at once: so they look together."""
-        woken: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
-        for channel in (payload["channel"], ""):
-            for waiter in tuple(self.waiters.get((payload["workspace"], channel), ())):
-                woken.setdefault(waiter.loop, []).append(waiter)
-        for loop, waiters in woken.items():
-            with suppress(RuntimeError):  # it is closed: nobody is there to wake
-                loop.call_soon_threadsafe(_wake_all, waiters)
+        channels = (payload["channel"], "")
+        _wake(waiter for name in channels for waiter in tuple(self.waiters.get((payload["workspace"], name), ())))
 
     def _ended(self, payload: dict[str, Any]) -> None:
         for waiter in self._of_row(payload["token"]):
@@ -232,16 +228,28 @@ class Room:
 
     def compare(self, beats: Iterable[Beat]) -> None:
         """Wake whose channel has moved on unheard; end whose end was not heard."""
+        woken = []
         for token, ended, newest in beats:
             for waiter in self._of_row(token):
                 if ended:
                     waiter.end(ended)
                 elif newest > waiter.newest:
                     waiter.newest = newest
-                    waiter.wake()
+                    woken.append(waiter)
+        _wake(woken)
 
 
-def _wake_all(waiters: Iterable[Waiter]) -> None:
+def _wake(waiters: Iterable[Waiter]) -> None:
+    """Have waiters look, from any thread, all of a loop at once: so those on one channel look together."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
+    for waiter in waiters:
+        by_loop.setdefault(waiter.loop, []).append(waiter)
+    for loop, woken in by_loop.items():
+        with suppress(RuntimeError):  # it is closed: nobody is there to wake
+            loop.call_soon_threadsafe(_set_all, woken)
+
+
+def _set_all(waiters: Iterable[Waiter]) -> None:
     for waiter in waiters:
         waiter.woken.set()
 
@@ -304,7 +312,7 @@ async def wait[T](
                 if why and (ended or why != "mutual"):
                     return None, why, loop.time() - began
         finally:
-            waiter.why = waiter.why or "over"  # whose turn has not come yet need not look
+            waiter.why = waiter.why or "over"  # whose turn has not come yet does not look
             await asyncio.shield(close(waiter, looking))
 
 
@@ -314,13 +322,16 @@ async def _look[T](
     look_with_others: Callable[[Waiter], Awaitable[T | Alone | None]] | None,
 ) -> T | None:
     """Look when it is this wait's turn, unless it is over by then."""
+    waiter.is_looking = False
     if look_with_others is not None and not waiter.is_over:
         found = await look_with_others(waiter)
+        waiter.is_looking = False
         if found is not ALONE:
             return found
     async with turns(waiter.loop):
         if waiter.is_over:
             return None
+        waiter.is_looking = True
         patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
         return await look(waiter)
 
@@ -328,8 +339,11 @@ async def _look[T](
 async def close(waiter: Waiter, looking: asyncio.Future[Any] | None) -> None:
     """Forget a wait, after a look that its client's end broke into: the look might store the wait yet."""
     if looking is not None:
+        if not waiter.is_looking:
+            looking.cancel()  # it queues for its turn, which may take long
         await asyncio.wait([looking])
-        looking.exception()  # told to whoever is still there
+        if not looking.cancelled():
+            looking.exception()  # told to whoever is still there
     if waiter.has_row and not waiter.task:
         await _forgetting.ask(None, waiter.token)
 
@@ -349,10 +363,12 @@ def turns(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
 async def _forget(ending: list[Ask[str, None]]) -> None:
     """Delete the rows of waits that end together, in one statement."""
     patience.set(Patience(CLOSING_SECONDS))
-    with suppress(CrossWireError):
-        await executor.run(waits.close, *(each.item for each in ending))
-    for each in ending:
-        each.give(None)
+    try:
+        with suppress(CrossWireError):
+            await executor.run(waits.close, *(each.item for each in ending))
+    finally:
+        for each in ending:
+            each.give(None)
 
 
 _forgetting = Batches[None, str, None](_forget, CLOSED_TOGETHER)

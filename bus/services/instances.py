@@ -213,7 +213,7 @@ def holds_place(found: hot.Standing) -> bool:
 
 
 def touch(principal: Principal, *found: hot.Standing) -> None:
-    """Note that instances are there, each at most once in 15 s; one that is locked just now is left alone."""
+    """Note that instances are there, each at most once in 15 s; several but for those that are locked just now."""
     now = clock.now()
     due = [each.instance_id for each in found if each.last_seen_at < now - presence.TOUCHED_EVERY]
     rows = Instance.objects.filter(workspace=principal.workspace_id)

@@ -25,15 +25,16 @@ REPLIES_MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The oldest messages of a channel above a number, read once for several readers. `is_all`: there are no more."""
+    """All messages of a channel above a number, oldest first, read once for several readers."""
 
     rows: list[hot.Row]
-    is_all: bool
+    number: int
 
     def after(self, floor: int, reader: str, limit: int) -> list[hot.Row] | None:
-        """Return the oldest above a floor that are not the reader's own, None when too little was read to know."""
-        found = [row for row in self.rows if row.number > floor and row.sender != reader][:limit]
-        return found if self.is_all or len(found) == limit else None
+        """Return the oldest above a floor that are not the reader's own, None where the floor is too low to know."""
+        if floor < self.number:
+            return None
+        return [row for row in self.rows if row.number > floor and row.sender != reader][:limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,14 @@ class Holding:
 
     found: hot.Standing
     answer: Answer
-    after: hot.Place
+    place: hot.Place
     handed: hot.Handed | None
     ends: str
     call: calls.Call | None
 
     def result(self) -> Messages:
         """Return the answer as clients see it."""
-        return result(self.answer, self.found, self.after)
+        return result(self.answer, self.found, self.place)
 
 
 def check(
@@ -219,13 +220,13 @@ def remember(
 
     `is_task`: the answer can be fetched again.
     """
-    holding = hold(found, place, answer, is_task=is_task)
-    if holding.after != found.place:
-        store(principal.workspace_id, holding)
-    return holding.after
+    held = holding(found, place, answer, is_task=is_task)
+    if held.place != found.place:
+        store(principal.workspace_id, held)
+    return held.place
 
 
-def hold(found: hot.Standing, place: hot.Place, answer: Answer, *, is_task: bool = False, ends: str = "") -> Holding:
+def holding(found: hot.Standing, place: hot.Place, answer: Answer, *, is_task: bool = False, ends: str = "") -> Holding:
     """Return what is to be stored of an answer by the call under way; arguments as of `remember` and `Holding`."""
     now = clock.now()
     numbers = [message["id"] for message in answer.messages]
@@ -236,12 +237,12 @@ def hold(found: hot.Standing, place: hot.Place, answer: Answer, *, is_task: bool
 
 def store(workspace_id: int, *holdings: Holding) -> None:
     """Store what the answers of different instances hold, as one transaction."""
-    ended = [holding.ends for holding in holdings if holding.ends]
-    handed = [(holding.call, holding.handed) for holding in holdings if holding.handed]
+    ended = [held.ends for held in holdings if held.ends]
+    handed = [(held.call, held.handed) for held in holdings if held.handed]
     # The waits before the cursors, as a release of a mutual wait and a task's end lock them.
     hot.together(
         *([beats.forgotten(workspace_id, ended)] if ended else []),
-        hot.cursors_moved(workspace_id, {holding.found.instance_id: holding.after for holding in holdings}),
+        hot.cursors_moved(workspace_id, {held.found.instance_id: held.place for held in holdings}),
         *hot.handed_out(workspace_id, [each for _, each in handed]),
     )
     for call, each in handed:

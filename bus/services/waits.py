@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import batched
@@ -80,15 +81,23 @@ def take(asked: Asked, ends: str = "") -> tuple[int, Messages | None]:
     if asked.floor is None:
         _bound(asked, found)
         found = _begin(asked, found)
-    holding = hold(asked, found, ends)
-    if holding is None:
+    held = above_floor(asked, found, ends)
+    if held is None:
         return found.instance_id, None
-    reading.store(asked.principal.workspace_id, holding)
-    instances.touch(asked.principal, found)
-    return found.instance_id, holding.result()
+    store(asked.principal, held)
+    return found.instance_id, held.result()
 
 
-def hold(asked: Asked, found: hot.Standing, ends: str, ahead: reading.Ahead | None = None) -> reading.Holding | None:
+def store(principal: Principal, *holdings: reading.Holding) -> None:
+    """Store what the answers of different instances hold, and that those were there, if it can be."""
+    reading.store(principal.workspace_id, *holdings)
+    with suppress(DatabaseProblem):  # the answers are given
+        instances.touch(principal, *(held.found for held in holdings))
+
+
+def above_floor(
+    asked: Asked, found: hot.Standing, ends: str, ahead: reading.Ahead | None = None
+) -> reading.Holding | None:
     """Return what is there above the floor, to be stored, None when nothing is; arguments as of `take`."""
     assert asked.floor is not None
     asked.beside = reading.beside(found, found.place, asked.floor)
@@ -97,7 +106,7 @@ def hold(asked: Asked, found: hot.Standing, ends: str, ahead: reading.Ahead | No
     if found.place is None:
         return None
     answer = reading.read(asked.principal, found.place, asked.name, asked.floor, asked.limit, ahead=ahead)
-    return reading.hold(found, found.place, answer, ends=ends) if answer.messages else None
+    return reading.holding(found, found.place, answer, ends=ends) if answer.messages else None
 
 
 def nothing(asked: Asked) -> Messages:

@@ -33,8 +33,8 @@ class Ask[T, R]:
 class Batches[K: Hashable, T, R]:
     """Does work for everybody who asks under one key, in the order they came, one batch of a key at a time.
 
-    `work` answers each of a batch; whom it leaves out is answered with what it raised. `most`: how many a batch may
-    have. `turn`: entered for each batch; who asks until then is still in it.
+    `work` answers each of a batch; whom it leaves out is answered with what it raised, or told that it was left out.
+    `most`: how many a batch may have. `turn`: entered for each batch; who asks until then is still in it.
     """
 
     def __init__(
@@ -83,3 +83,6 @@ class Batches[K: Hashable, T, R]:
                 ask.refuse(problem)
             if not isinstance(problem, Exception):
                 raise
+        else:
+            for ask in batch:
+                ask.refuse(RuntimeError("left without an answer"))

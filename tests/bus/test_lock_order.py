@@ -14,9 +14,9 @@ from django.db import connection, transaction
 
 from accounts import principals, services
 from accounts.models import Workspace
-from bus import access, beats, mutual, parties
-from bus.models import Wait
-from bus.services import endings, releases, tasks
+from bus import access, beats, hot, mutual, parties, storing
+from bus.models import Instance, Wait
+from bus.services import endings, messages, releases, tasks
 from crosswire.lib import clock
 from tests.bus.waiters import SOON, WAIT, answered, begin
 from tests.mcp.tasks import Asker, ended
@@ -131,3 +131,26 @@ def test_a_task_that_ends_while_it_is_prolonged_stays_ended(
     ann.call(WAIT, instance_id="ann")
     assert ended(asking[0].result(SOON)) == "message"
     assert Wait.objects.get(token=task).ended == "message"
+
+
+def test_a_batch_of_sends_moves_cursors_in_the_order_in_which_answers_for_many_lock_them(
+    call: Surface, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["ann", "bob"]
+    for name in names:
+        call.ok(alice, "register", instance_id=name)
+    number = call.ok(alice, "send_message", sender="cid", content="hello")["id"]
+    for name in names:
+        call.ok(alice, "check_messages", instance_id=name)
+    moved: list[int] = []
+
+    def note(workspace_id: int, instance_id: int, place: Any) -> None:
+        moved.append(instance_id)
+        hot.move_cursor(workspace_id, instance_id, place)
+
+    monkeypatch.setattr(storing, "move_cursor", note)
+    principal = principals.authenticate(alice.key)
+    same = {"channel": "general", "content": "x", "in_reply_to": number}
+    messages.send_many([messages.draft(principal, sender=name, **same) for name in reversed(names)])
+    own = Instance.objects.filter(workspace=alice.workspace, name__in=names).order_by("name")
+    assert moved == [instance.pk for instance in own]

@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from crosswire.lib.batches import Ask, Batches
 
 type Asks = list[Ask[int, int]]
+
+
+async def _settled() -> None:
+    """Let everything that can go on now do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_what_is_asked_for_meanwhile_is_done_together_in_order_and_by_key() -> None:
@@ -25,10 +29,10 @@ async def test_what_is_asked_for_meanwhile_is_done_together_in_order_and_by_key(
 
     batches = Batches[str, int, int](work, 3)
     first = asyncio.create_task(batches.ask("a", 1))
-    await asyncio.sleep(0.01)
+    await _settled()
     others = [asyncio.create_task(batches.ask("a", number)) for number in range(2, 7)]
     another = asyncio.create_task(batches.ask("b", 7))
-    await asyncio.sleep(0.01)
+    await _settled()
     assert seen == [[1], [7]]
     gate.set()
     assert await asyncio.gather(first, *others, another) == [10, 20, 30, 40, 50, 60, 70]
@@ -51,9 +55,9 @@ async def test_who_asks_until_the_turn_comes_is_in_the_batch() -> None:
 
     batches = Batches[None, int, int](work, 10, turn)
     asking = [asyncio.create_task(batches.ask(None, 0))]
-    await asyncio.sleep(0.01)
+    await _settled()
     asking.append(asyncio.create_task(batches.ask(None, 0)))
-    await asyncio.sleep(0.01)
+    await _settled()
     free.set()
     await asyncio.gather(*asking)
     assert seen == [2]
@@ -81,25 +85,36 @@ async def test_who_hangs_up_hinders_nobody() -> None:
 
     batches = Batches[None, int, int](work, 5)
     asking = [asyncio.create_task(batches.ask(None, number)) for number in range(3)]
-    await asyncio.sleep(0.01)
+    await _settled()
     asking[0].cancel()
     asking[2].cancel()
     gate.set()
     assert await asking[1] == 1
 
 
-def test_what_is_under_way_when_the_loop_ends_is_cancelled() -> None:
+async def test_whom_the_work_leaves_out_is_told_so() -> None:
     async def work(asks: Asks) -> None:
+        asks[0].give(1)
+
+    batches = Batches[None, int, int](work, 2)
+    outcomes = await asyncio.gather(*(batches.ask(None, number) for number in range(2)), return_exceptions=True)
+    assert outcomes[0] == 1
+    assert isinstance(outcomes[1], RuntimeError)
+
+
+async def test_what_is_under_way_and_queued_when_the_work_is_cancelled_is_cancelled() -> None:
+    begun = asyncio.Event()
+
+    async def work(asks: Asks) -> None:
+        begun.set()
         await asyncio.Event().wait()
 
-    async def begin() -> asyncio.Task[int]:
-        batches = Batches[None, int, int](work, 1)
-        asking = [asyncio.create_task(batches.ask(None, number)) for number in range(2)]
-        await asyncio.sleep(0.01)
-        return asking[1]
-
-    with asyncio.Runner() as runner:
-        waiting = runner.run(begin())
-    assert waiting.cancelled()
-    with pytest.raises(asyncio.CancelledError):
-        waiting.result()
+    batches = Batches[None, int, int](work, 1)
+    asking = [asyncio.create_task(batches.ask(None, number)) for number in range(2)]
+    await begun.wait()
+    (draining,) = batches._tasks
+    draining.cancel()
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+    assert not batches._queues[asyncio.get_running_loop()]
