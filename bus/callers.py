@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from accounts import principals, rates
 from accounts.principals import Principal
+from bus import calls
 from crosswire.lib import executor, http, logs
 from crosswire.lib.database import DatabaseProblem
 from crosswire.lib.errors import CrossWireError, unavailable
@@ -38,7 +39,8 @@ async def identify(scope: http.Scope) -> tuple[Principal, http.Scope]:
 
 def unexpected(where: str, problem: BaseException) -> CrossWireError:
     """Log an exception nobody foresaw and return what the client is told: a number to ask about, or that the database
-    is away, which it can be before an operation begins."""
+    is away, which it can be before an operation begins. What the call was handed does not arrive."""
+    calls.failed()
     if isinstance(problem, DatabaseProblem):
         logger.error("database_error in %s", where, exc_info=problem)
         return unavailable("The database is away or busy; try again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -17,11 +18,13 @@ from bus.services import endings, looks, reading, waits
 from crosswire.lib import executor
 from crosswire.lib.batches import Ask, Batches
 from crosswire.lib.database import DatabaseProblem, Patience, patience
-from crosswire.lib.errors import CrossWireError
+from crosswire.lib.errors import CrossWireError, unavailable
 
 logger = logging.getLogger(__name__)
 
 BLOCKING_MINUTES = 25.0
+AWAY_SECONDS = 5.0
+"""A database that fails after so long for all would do so for each."""
 LOOKED_TOGETHER = 100
 """Waits on one channel that are answered in one transaction, at most."""
 STALE_SECONDS = 5.0
@@ -175,26 +178,37 @@ type _Found = Messages | waiting.Alone | None
 async def _look_together(asks: list[Ask[_Looking, _Found]]) -> None:
     """Look for all who wait on a channel and were woken. Where that fails each looks alone, so that one hinders nobody.
 
-    Raises: CrossWireError `unavailable`: the server is busy, and would be so for each.
+    Raises: CrossWireError `unavailable`: the server is busy or the database away, and would be so for each.
     """
-    own = [ask for ask in asks if not ask.item.waiter.is_over]
-    found: Sequence[_Found] = [waiting.ALONE] * len(own)
-    if len(own) > 1:
-        patience.set(Patience())
-        for ask in own:
-            ask.item.waiter.is_looking = True
-        together = [looks.Look(each.asked, each.waiter.token, each.context) for each in (ask.item for ask in own)]
-        try:
-            with suppress(looks.NotTogetherError):
-                found = await executor.run(looks.look_together, together)
-        except CrossWireError:
-            raise
-        except Exception:
-            logger.exception("not_looked_together")
-    for ask, answer in zip(own, found, strict=True):
-        ask.give(answer)
     for ask in asks:
-        ask.give(None)  # whose wait is over
+        if ask.item.waiter.is_over:
+            ask.give(None)
+    own = [ask for ask in asks if not ask.answer.done()]
+    for ask in own:
+        ask.item.waiter.is_queued = False
+    found = await _found_together([ask.item for ask in own]) if len(own) > 1 else None
+    for index, ask in enumerate(own):
+        ask.give(waiting.ALONE if found is None else found[index])
+
+
+async def _found_together(own: Sequence[_Looking]) -> Sequence[Messages | None] | None:
+    """Return what is there for each, None where that fails. Raises: as `_look_together`."""
+    patience.set(Patience())
+    began = time.monotonic()
+    together = [looks.Look(each.asked, each.waiter.token, each.context) for each in own]
+    try:
+        return await executor.run(looks.look_together, together)
+    except CrossWireError:
+        raise
+    except looks.NotTogetherError:
+        pass
+    except DatabaseProblem as problem:
+        if time.monotonic() - began > AWAY_SECONDS:
+            raise unavailable("The database is away or busy; try again.") from problem
+        logger.warning("not_looked_together", extra={"problem": str(problem)})
+    except Exception:
+        logger.exception("not_looked_together")
+    return None
 
 
 _looks = Batches[tuple[int, str], _Looking, _Found](_look_together, LOOKED_TOGETHER, waiting.turn)

@@ -73,6 +73,12 @@ def values(rows: int, columns: int) -> str:
     return ", ".join([row] * rows)
 
 
+def among(names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return placeholders for IN, in brackets, and what they are given."""
+    given = {f"name_{index}": name for index, name in enumerate(names)}
+    return f"({', '.join(f'%({name})s' for name in given)})", given
+
+
 class Place(NamedTuple):
     """Where an instance stands in a channel. `newest` is the newest number there that is not its own."""
 
@@ -99,6 +105,7 @@ class Standing(NamedTuple):
     """
 
     instance_id: int
+    name: str
     joined_number: int
     last_seen_at: datetime
     is_present: bool
@@ -155,7 +162,7 @@ def standings(
     """Return where instances stand, those that are known, in one statement. `channels`: how many beside the one asked
     for."""
     now = clock.now()
-    names = {f"name_{index}": name for index, name in enumerate(instances)}
+    wanted, names = among(instances)
     given = {
         "workspace": workspace_id,
         "channel": channel or "",
@@ -164,8 +171,7 @@ def standings(
         "now": now,
         "polled": presence.alive_since(now)[1],
     }
-    wanted = ", ".join(f"%({name})s" for name in names)
-    rows = fetch(_STANDINGS.replace("{names}", f"({wanted})"), given | names)
+    rows = fetch(_STANDINGS.replace("{names}", wanted), given | names)
     heads = [row for row in rows if not row[7]]
     places: dict[str, list[Place]] = {row[0]: [] for row in heads}
     for row in sorted((row for row in rows if row[7]), key=itemgetter(7)):
@@ -174,12 +180,12 @@ def standings(
 
 
 def _standing(head: tuple[Any, ...], places: Sequence[Place], channel: str | None) -> Standing:
-    _, instance_id, joined_number, last_seen_at, left_at, client, unheard = head[:7]
+    name, instance_id, joined_number, last_seen_at, left_at, client, unheard = head[:7]
     own = next((place for place in places if place.channel == channel), None)
     elsewhere = [place for place in places if place is not own and place.unread]
     seen = moment(last_seen_at)
     assert seen is not None
-    return Standing(instance_id, joined_number, seen, left_at is None, client, own, elsewhere, unheard)
+    return Standing(instance_id, name, joined_number, seen, left_at is None, client, own, elsewhere, unheard)
 
 
 class Row(NamedTuple):

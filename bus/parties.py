@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from bus import mutual, presence
-from bus.hot import execute, fetch, moment
+from bus.hot import among, execute, fetch, moment
 
 _OPEN = presence.OPEN_WAIT % ("%(now)s", "%(polled)s", "%(alive)s")
 _PARTY = f"{{0}}.kind = 'blocking' AND {{0}}.role = 'active' AND {{0}}.instance_id IS NOT NULL AND {_OPEN}"
@@ -52,11 +53,11 @@ SELECT place.workspace_id, place.channel_name, place.last_seq, present.id, prese
            AND s.channel_id = place.id AND s.sender = present.name) > %(recent)s
 """  # noqa: S608
 
-_LEAVE_TRACE = """
+_LEAVE_TRACES = """
 INSERT INTO bus_cursor (workspace_id, channel_id, instance_id, read_to, handed_to, pending_how, updated_at)
 SELECT c.workspace_id, c.id, i.id, i.joined_number, 0, '', %(now)s
   FROM bus_channel c JOIN bus_instance i ON i.workspace_id = c.workspace_id AND i.id = %(instance)s
- WHERE c.workspace_id = %(workspace)s AND c.name = %(channel)s
+ WHERE c.workspace_id = %(workspace)s AND c.name IN {names} ORDER BY c.id
     ON CONFLICT (workspace_id, channel_id, instance_id) DO UPDATE SET updated_at = excluded.updated_at
 """
 
@@ -111,9 +112,11 @@ def scenes(process: str, now: datetime) -> dict[int, Scene]:
     return found
 
 
-def leave_trace(workspace_id: int, instance_id: int, channel: str, now: datetime) -> None:
-    """Note that an instance was told something about a channel, so that it may be expected to write there."""
-    execute(_LEAVE_TRACE, {"workspace": workspace_id, "instance": instance_id, "channel": channel, "now": now})
+def leave_traces(workspace_id: int, instance_id: int, channels: Iterable[str], now: datetime) -> None:
+    """Note that an instance was told something about channels, so that it may be expected to write there."""
+    given = {"workspace": workspace_id, "instance": instance_id, "now": now}
+    wanted, names = among(channels)
+    execute(_LEAVE_TRACES.replace("{names}", wanted), given | names)
 
 
 def _add(scene: Scene, row: _Row) -> None:

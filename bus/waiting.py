@@ -27,7 +27,7 @@ from bus.services import releases, waits
 from crosswire.lib import clock, executor, hub, watch
 from crosswire.lib.background import Tasks, keep_running
 from crosswire.lib.batches import Ask, Batches
-from crosswire.lib.database import Patience, patience
+from crosswire.lib.database import Patience, patience, waiting_at_most
 from crosswire.lib.errors import CrossWireError
 
 BEAT_SECONDS = 2.0
@@ -54,7 +54,7 @@ type Key = tuple[int, str]
 class Waiter:
     """Somebody who waits: on a channel by name, or with "" on every channel of the workspace.
 
-    `has_row`: whether its row may be stored. `is_looking`: whether it has had its turn and may find something.
+    `has_row`: whether its row may be stored. `is_queued`: whether its look waits for a turn.
     `party_since`: when it became a party of mutual waits. `task`: the token of the task that is asked for; several may
     ask for one.
     """
@@ -67,7 +67,7 @@ class Waiter:
     why: str | None = None
     newest: int = 0
     has_row: bool = True
-    is_looking: bool = False
+    is_queued: bool = False
     seconds: float = 0
     party_since: datetime | None = None
 
@@ -312,7 +312,7 @@ async def wait[T](
                 if why and (ended or why != "mutual"):
                     return None, why, loop.time() - began
         finally:
-            waiter.why = waiter.why or "over"  # whose turn has not come yet does not look
+            waiter.why = "over"  # whose turn has not come yet does not look
             await asyncio.shield(close(waiter, looking))
 
 
@@ -322,16 +322,16 @@ async def _look[T](
     look_with_others: Callable[[Waiter], Awaitable[T | Alone | None]] | None,
 ) -> T | None:
     """Look when it is this wait's turn, unless it is over by then."""
-    waiter.is_looking = False
+    waiter.is_queued = True
     if look_with_others is not None and not waiter.is_over:
         found = await look_with_others(waiter)
-        waiter.is_looking = False
-        if found is not ALONE:
-            return found
+        if found is not ALONE or waiter.is_over:
+            return None if found is ALONE else found
+        waiter.is_queued = True
     async with turns(waiter.loop):
+        waiter.is_queued = False
         if waiter.is_over:
             return None
-        waiter.is_looking = True
         patience.set(Patience())  # for each look: what a long wait waits for meanwhile is no lock
         return await look(waiter)
 
@@ -339,8 +339,8 @@ async def _look[T](
 async def close(waiter: Waiter, looking: asyncio.Future[Any] | None) -> None:
     """Forget a wait, after a look that its client's end broke into: the look might store the wait yet."""
     if looking is not None:
-        if not waiter.is_looking:
-            looking.cancel()  # it queues for its turn, which may take long
+        if waiter.is_queued:
+            looking.cancel()  # its turn may be long in coming
         await asyncio.wait([looking])
         if not looking.cancelled():
             looking.exception()  # told to whoever is still there
@@ -362,9 +362,8 @@ def turns(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
 
 async def _forget(ending: list[Ask[str, None]]) -> None:
     """Delete the rows of waits that end together, in one statement."""
-    patience.set(Patience(CLOSING_SECONDS))
     try:
-        with suppress(CrossWireError):
+        with suppress(CrossWireError), waiting_at_most(CLOSING_SECONDS):
             await executor.run(waits.close, *(each.item for each in ending))
     finally:
         for each in ending:

@@ -82,7 +82,8 @@ class Switch:
             await rest_lane.serve(*known, scope, receive, send)
         elif path.startswith(rest_lane.PREFIX):
             async with calls.under_way() as call:
-                call.is_broken = await _ask_django(scope, receive, send, before_last=calls.answered)
+                has_left = await _ask_django(scope, receive, send, before_last=calls.answered)
+                call.is_broken = call.is_broken or has_left
         elif (demo := mounting.mounted(path)) is not None:
             await demo(scope, receive, send)
         else:

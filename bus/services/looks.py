@@ -13,7 +13,7 @@ from bus import hot, retention
 from bus.results import Messages
 from bus.services import instances, reading, waits
 from bus.services.waits import Asked
-from crosswire.lib.database import Patience, patience
+from crosswire.lib.database import waiting_at_most
 
 
 class Look(NamedTuple):
@@ -52,8 +52,8 @@ def look_together(looks: Sequence[Look]) -> list[Messages | None]:
         look.context.run(waits.above_floor, look.asked, found[look.asked.name], look.token, ahead) for look in looks
     ]
     if holdings := [held for held in above if held]:
-        patience.set(Patience(LOCKS_SECONDS))
-        waits.store(principal, *holdings)
+        with waiting_at_most(LOCKS_SECONDS):
+            waits.store(principal, *holdings)
     for look, held in zip(looks, above, strict=True):
         look.asked.is_open = held is None
     return [held.result() if held else None for held in above]

@@ -239,14 +239,16 @@ def store(workspace_id: int, *holdings: Holding) -> None:
     """Store what the answers of different instances hold, as one transaction."""
     ended = [held.ends for held in holdings if held.ends]
     handed = [(held.call, held.handed) for held in holdings if held.handed]
-    # The waits before the cursors, as a release of a mutual wait and a task's end lock them.
-    hot.together(
-        *([beats.forgotten(workspace_id, ended)] if ended else []),
-        hot.cursors_moved(workspace_id, {held.found.instance_id: held.place for held in holdings}),
-        *hot.handed_out(workspace_id, [each for _, each in handed]),
-    )
-    for call, each in handed:
-        calls.handed(call, workspace_id, each.place.channel_id, each.instance_id, each.at)
+    try:
+        # The waits before the cursors, as a release of a mutual wait and a task's end lock them.
+        hot.together(
+            *([beats.forgotten(workspace_id, ended)] if ended else []),
+            hot.cursors_moved(workspace_id, {held.found.instance_id: held.place for held in holdings}),
+            *hot.handed_out(workspace_id, [each for _, each in handed]),
+        )
+    finally:  # also when the connection is lost: what was committed then does not arrive
+        for call, each in handed:
+            calls.handed(call, workspace_id, each.place.channel_id, each.instance_id, each.at)
 
 
 def result(answer: Answer, found: hot.Standing | None = None, place: hot.Place | None = None) -> Messages:
@@ -261,8 +263,9 @@ def result(answer: Answer, found: hot.Standing | None = None, place: hot.Place |
         shown["older"] = True
     if found:
         shown.update(beside(found, place, answer.start, len(messages)))  # type: ignore[typeddict-item] # its own keys
-    if place and skipped(place, answer.start, len(messages)):
-        shown["fetch"] = f'check_messages(channel="{place.channel}", after_id={place.read_to})'
+    if found and place and skipped(place, answer.start, len(messages)):
+        named = f'channel="{place.channel}", instance_id="{found.name}"'
+        shown["fetch"] = f"check_messages({named}, after_id={place.read_to})"
     return shown
 
 

@@ -49,6 +49,5 @@ def _release(workspace_id: int, scene: parties.Scene, each: mutual.Release, now:
         kept = known if len(known) < REMEMBERED_MOST else {}
         here = {channel: scene.last_seqs[channel] for channel in each.channels}
         instance.update(last_seen_at=now, released_at={**kept, **here})
-        for channel in each.channels:
-            parties.leave_trace(workspace_id, scene.ids[each.instance], channel, now)
+        parties.leave_traces(workspace_id, scene.ids[each.instance], each.channels, now)
     return True

@@ -16,11 +16,13 @@ from bus.models import Wait
 from bus.results import Inbox, Messages, ToInstance, Waited
 from bus.services import endings, instances, limits, reading
 from crosswire.lib import clock
-from crosswire.lib.database import DatabaseProblem, writing
+from crosswire.lib.database import DatabaseProblem, waiting_at_most, writing
 from crosswire.lib.errors import CrossWireError, unavailable
 
 WAITED_LIMIT = 100
 """Messages in the answer of `wait_for_reply`, at most."""
+TOUCH_SECONDS = 1.0
+"""How long an answer waits for noting that its instance is there."""
 ASKED_TOGETHER = 500
 """Waits that one statement looks for by their tokens."""
 
@@ -91,7 +93,7 @@ def take(asked: Asked, ends: str = "") -> tuple[int, Messages | None]:
 def store(principal: Principal, *holdings: reading.Holding) -> None:
     """Store what the answers of different instances hold, and that those were there, if it can be."""
     reading.store(principal.workspace_id, *holdings)
-    with suppress(DatabaseProblem):  # the answers are given
+    with suppress(DatabaseProblem), waiting_at_most(TOUCH_SECONDS):  # the answers are given
         instances.touch(principal, *(held.found for held in holdings))
 
 

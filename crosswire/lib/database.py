@@ -13,7 +13,15 @@ from typing import Any
 from django.db import Error as DatabaseProblem
 from django.db import OperationalError, connection, transaction
 
-__all__ = ["PATIENCE_SECONDS", "DatabaseProblem", "Patience", "patience", "write_together", "writing"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "DatabaseProblem",
+    "Patience",
+    "patience",
+    "waiting_at_most",
+    "write_together",
+    "writing",
+]
 
 PATIENCE_SECONDS = 15.0
 """How long all of a request may wait for a busy database."""
@@ -42,6 +50,17 @@ class Patience:
 
 patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
 """The patience of the request under way; outside requests each transaction has one of its own."""
+
+
+@contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Have what is done meanwhile wait so long for the database, whatever the request has used of its patience."""
+    reset = patience.set(Patience(seconds))
+    try:
+        yield
+    finally:
+        patience.reset(reset)
+
 
 _sqlite_writers = RLock()
 

@@ -37,7 +37,11 @@ for (const link of links) {
     if (card.getBoundingClientRect().top > innerHeight * 0.75) card.scrollIntoView({ block: "start" });
   });
 }
-if (location.hash.startsWith("#client-")) choose(location.hash.slice("#client-".length));
+function chooseNamed() {
+  if (location.hash.startsWith("#client-")) choose(location.hash.slice("#client-".length));
+}
+chooseNamed();
+addEventListener("hashchange", chooseNamed);
 
 // --- has it called? ---
 

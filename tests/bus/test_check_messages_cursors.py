@@ -109,7 +109,7 @@ def test_reading_the_newest_leaves_older_unread_ones_unread_and_names_the_call_f
     newest = call.ok(ann, CHECK, instance_id="ann")
     assert ids(newest) == list(range(6, 26))
     assert newest["older"] is True
-    assert newest["fetch"] == 'check_messages(channel="general", after_id=0)'
+    assert newest["fetch"] == 'check_messages(channel="general", instance_id="ann", after_id=0)'
     if call.is_mcp:
         assert newest.text is not None
         assert newest["fetch"] in newest.text

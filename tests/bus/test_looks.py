@@ -40,6 +40,23 @@ async def _take_all(turns: asyncio.Semaphore) -> None:
         await turns.acquire()
 
 
+def _give_back(turns: asyncio.Semaphore) -> None:
+    for _ in range(max(1, settings.EXECUTOR_THREADS // 2)):
+        turns.release()
+
+
+async def _let_queue() -> None:
+    """Have those who are woken come as far as to queue."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def _by_name(principal: Principal) -> dict[str, waiting.Waiter]:
+    """Return who waits in a workspace, by instance."""
+    rows = Wait.objects.filter(workspace=principal.workspace_id).values_list("instance__name", "token")
+    return {name: waiting.room.by_token[token] for name, token in await executor.run(lambda: list(rows))}
+
+
 async def _answers(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     async with asyncio.timeout(SOON):
         return await asyncio.gather(*tasks)
@@ -140,12 +157,53 @@ async def test_a_server_that_is_busy_says_so_to_each_once(
         raise CrossWireError("unavailable", "The server is busy.")
 
     principal = await people(make_workspace)
+    turns = waiting.turns(asyncio.get_running_loop())
     async with waiters(principal, COUNT, HERE) as tasks:
         monkeypatch.setattr(looks, "look_together", busy)
+        await _take_all(turns)
         await send(principal, HERE)
+        await _let_queue()
+        over = (await _by_name(principal))["i3"]
+        over.end("superseded")
+        _give_back(turns)
         async with asyncio.timeout(SOON):
             answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {getattr(answer, "code", "answered") for answer in answers} == {"unavailable"}
+    assert not isinstance(answers[3], BaseException)
+    assert answers[3]["ended"] == "superseded"
+    assert [getattr(answer, "code", answer) for answer in answers if answer is not answers[3]] == ["unavailable"] * (
+        COUNT - 1
+    )
+
+
+async def test_who_hangs_up_while_a_batch_fails_queues_for_no_turn(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = await people(make_workspace)
+    begun, gate, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    turns = waiting.turns(loop)
+
+    def fail(together: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        assert gate.wait(SOON)
+        raise looks.NotTogetherError
+
+    async with waiters(principal, 3, HERE) as tasks, asyncio.timeout(SOON):
+        monkeypatch.setattr(looks, "look_together", fail)
+        for _ in range(max(1, settings.EXECUTOR_THREADS // 2) - 1):  # the batch has the last one
+            await turns.acquire()
+        await send(principal, HERE)
+        await begun.wait()
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(turns.acquire()) for _ in range(2)]  # first to have the turn after the batch
+        await asyncio.sleep(0)
+        gate.set()
+        with suppress(asyncio.CancelledError):
+            await tasks[0]
+        for other in others:
+            other.cancel()
+        _give_back(turns)
+        await _answers(tasks[1:])
 
 
 async def test_a_sign_of_life_that_cannot_be_stored_takes_nobodys_answer(
@@ -208,8 +266,7 @@ async def test_one_far_behind_and_limits_of_their_own_give_each_what_it_would_ge
         await _take_all(turns)
         sent = [(await send(principal, HERE))["id"] for _ in range(2)]
         with statements("crosswire-db") as ran:
-            for _ in range(max(1, settings.EXECUTOR_THREADS // 2)):
-                turns.release()
+            _give_back(turns)
             answers = await asyncio.gather(*tasks)
     assert [(_numbers(answer), answer["has_more"]) for answer in answers] == [
         (sent, False),
@@ -269,21 +326,18 @@ async def test_whose_wait_is_over_by_its_turn_is_handed_nothing_and_waits_for_no
     principal = await people(make_workspace)
     turns = waiting.turns(asyncio.get_running_loop())
     async with waiters(principal, 6, HERE) as tasks:
-        here = {each.token: each for each in list(waiting.room.by_token.values()) if each.key[1] == HERE}
         own = Wait.objects.filter(workspace=principal.workspace_id)
-        by_name = await executor.run(lambda: dict(own.values_list("instance__name", "token")))
+        by_name = await _by_name(principal)
         await _take_all(turns)
         number = (await send(principal, HERE))["id"]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        here[by_name["i3"]].end("superseded")
+        await _let_queue()
+        by_name["i3"].end("superseded")
         tasks[0].cancel()  # its client hung up
         async with asyncio.timeout(SOON):
             with suppress(asyncio.CancelledError):
                 await tasks[0]
         assert await executor.run(own.count) == 5, "it waits for a turn to forget its row"
-        for _ in range(max(1, settings.EXECUTOR_THREADS // 2)):
-            turns.release()
+        _give_back(turns)
         answers = await _answers(tasks[1:])
         assert [each["ended"] for each in answers] == ["message", "message", "superseded", "message", "message"]
         handed = HandOut.objects.filter(workspace=principal.workspace_id, from_number=number)

@@ -103,7 +103,7 @@ def test_what_a_read_skipped_is_told_and_fetched_until_it_is_read(call: Surface,
     call.ok(alice, "register", instance_id="ann")
     seed(alice, map(str, range(30)))
     newest = call.ok(alice, "check_messages", instance_id="ann")
-    fetch = 'check_messages(channel="general", after_id=0)'
+    fetch = 'check_messages(channel="general", instance_id="ann", after_id=0)'
     assert (ids(newest), newest["fetch"], newest["unread"]) == (list(range(11, 31)), fetch, {"general": 10})
     (number,) = seed(alice, ["31"])
     for after_id, held, left in ((30, [number], 30), (number, [], 31)):
@@ -125,7 +125,7 @@ def test_a_wait_tells_what_was_skipped_where_it_waits(call: Surface, alice: Call
     seed(alice, ["31"])
     woken = call.ok(alice, "wait_for_reply", instance_id="ann", after_id=30)
     assert (ids(woken), woken["unread"]) == ([31], {"general": 30})
-    assert woken["fetch"] == 'check_messages(channel="general", after_id=0)'
+    assert woken["fetch"] == 'check_messages(channel="general", instance_id="ann", after_id=0)'
 
 
 def test_what_comes_after_a_short_answer_is_told_by_has_more_alone(call: Surface, alice: Caller) -> None:

@@ -199,7 +199,7 @@ async def test_a_newcomer_in_a_busy_channel_misses_nothing_and_reads_nothing_by_
         new = post(alice, *(f"after {number}" for number in range(45)))
         newest = await call("check_messages", instance_id="ann")
         assert (ids(newest), newest["older"], newest["unread"]) == (new[-20:], True, {"general": 25})
-        assert newest["fetch"] == f'check_messages(channel="general", after_id={history[-1]})'
+        assert newest["fetch"] == f'check_messages(channel="general", instance_id="ann", after_id={history[-1]})'
 
         # It answers the last one. That confirms what it was shown; what it was not shown stays unread.
         await call("send_message", sender="ann", content="I see.", in_reply_to=new[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -312,6 +313,32 @@ def test_who_hangs_up_leaves_nothing_behind(url: str, alice: Caller, begins: boo
     stream.close()
     until(lambda: not open_waits(alice) and not present(alice), "the stream goes on without its client")
     assert not [each for each in streams._open if each.principal.workspace_id == alice.workspace.pk]
+
+
+async def test_who_hangs_up_before_the_stream_is_stored_leaves_nothing_behind(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = await executor.run(principal_of, make_workspace())
+    look, begun, gate, loop = events.look, asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+    def slow(*args: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        assert gate.wait(SOON)
+        return look(*args)
+
+    async def tell(*args: Any) -> None:
+        pass
+
+    monkeypatch.setattr(events, "look", slow)
+    stream = asyncio.create_task(listening.follow(principal, tell, instance_id="ann"))
+    async with asyncio.timeout(SOON):
+        await begun.wait()
+        stream.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.wait([stream])
+    assert not await executor.run(Wait.objects.filter(workspace=principal.workspace_id).exists)
 
 
 def test_it_lasts_so_long_and_no_longer(lane_url: str, alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
