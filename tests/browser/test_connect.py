@@ -149,6 +149,17 @@ async def test_the_first_key_stays_while_one_looks_at_other_clients(lane_url: st
         page.assert_quiet()
 
 
+async def test_an_address_that_names_a_client_shows_it_also_on_a_page_that_is_open(lane_url: str) -> None:
+    ada = make_person()
+    async with chromium() as browser, browser.page(lane_url, ada) as page:
+        await page.open(f"{ada.home}connect?client=curl")
+        await page.page.evaluate("location.hash = '#client-codex-cli'")
+        await page.page.wait_for_selector("#client-codex-cli.chosen:visible")
+        assert await page.page.locator(".client:visible").count() == 1
+        await page.page.wait_for_selector("text=Waiting for your first call from Codex CLI")
+        page.assert_quiet()
+
+
 async def test_without_javascript_all_of_it_works_but_what_is_live(lane_url: str, sdk_client: SdkClient) -> None:
     nora = newcomer()
     _sign_up(nora)
