@@ -79,6 +79,10 @@ class Installation:
         """Ask the database."""
         return self._database.execute(query, params).fetchall()
 
+    def analyze(self) -> None:
+        """Have PostgreSQL know how large its tables are, as it does a minute later by itself."""
+        self._database.execute("ANALYZE")
+
     def open_waits(self, channel: str | None = None) -> int:
         """Return how many waits are open, in all or on one channel."""
         query = "SELECT count(*) FROM bus_wait WHERE ended_at IS NULL AND (%s::text IS NULL OR channel_name = %s)"
