@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from bus import presence
-from bus.hot import Statement, fetch, moment
+from bus.hot import Statement, fetch, moment, values
 
 
 def waiting(workspace_id: int, channels: Iterable[str], now: datetime) -> dict[str, set[str]]:
@@ -37,9 +37,7 @@ def forgotten(workspace_id: int, tokens: Sequence[str]) -> Statement:
     Several are locked in one order, as by whoever ends several: else the two might wait for each other.
     """
     locking = " FOR UPDATE" if connection.vendor == "postgresql" else ""
-    own = (
-        f"SELECT id FROM bus_wait WHERE workspace_id = %s AND token IN ({', '.join(['%s'] * len(tokens))}) ORDER BY id"  # noqa: S608 - placeholders
-    )
+    own = f"SELECT id FROM bus_wait WHERE workspace_id = %s AND token IN {values(1, len(tokens))} ORDER BY id"  # noqa: S608 - placeholders
     sql = f"DELETE FROM bus_wait WHERE workspace_id = %s AND id IN ({own}{locking})"  # noqa: S608 - as above
     return sql, [workspace_id, workspace_id, *tokens]
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import NamedTuple
 
 from accounts import principals
@@ -18,7 +18,7 @@ from bus.services import endings, looks, reading, waits
 from crosswire.lib import executor
 from crosswire.lib.batches import Ask, Batches
 from crosswire.lib.database import DatabaseProblem, Patience, patience
-from crosswire.lib.errors import CrossWireError, unavailable
+from crosswire.lib.errors import CrossWireError
 
 logger = logging.getLogger(__name__)
 
@@ -156,8 +156,8 @@ async def _wait_on_channel(asked: waits.Asked, progress: waiting.Progress | None
     async def look_with_others(waiter: waiting.Waiter) -> Messages | waiting.Alone | None:
         if not asked.is_open or asked.instance is None or asked.principal.is_read_only or waiter.why:
             return waiting.ALONE
-        context = copy_context()
-        found = await _looks.ask((asked.principal.workspace_id, asked.channel), _Looking(asked, waiter, context))
+        look = looks.Look(asked, waiter.token, copy_context())
+        found = await _looks.ask((asked.principal.workspace_id, asked.channel), _Looking(waiter, look))
         _note(waiter, asked)
         return found
 
@@ -167,9 +167,8 @@ async def _wait_on_channel(asked: waits.Asked, progress: waiting.Progress | None
 class _Looking(NamedTuple):
     """Who looks with others."""
 
-    asked: waits.Asked
     waiter: waiting.Waiter
-    context: Context
+    look: looks.Look
 
 
 type _Found = Messages | waiting.Alone | None
@@ -178,7 +177,7 @@ type _Found = Messages | waiting.Alone | None
 async def _look_together(asks: list[Ask[_Looking, _Found]]) -> None:
     """Look for all who wait on a channel and were woken. Where that fails each looks alone, so that one hinders nobody.
 
-    Raises: CrossWireError `unavailable`: the server is busy or the database away, and would be so for each.
+    Raises: CrossWireError, DatabaseProblem: the server is busy or the database away, and would be so for each.
     """
     for ask in asks:
         if ask.item.waiter.is_over:
@@ -186,25 +185,24 @@ async def _look_together(asks: list[Ask[_Looking, _Found]]) -> None:
     own = [ask for ask in asks if not ask.answer.done()]
     for ask in own:
         ask.item.waiter.is_queued = False
-    found = await _found_together([ask.item for ask in own]) if len(own) > 1 else None
+    found = await _found_together([ask.item.look for ask in own]) if len(own) > 1 else None
     for index, ask in enumerate(own):
         ask.give(waiting.ALONE if found is None else found[index])
 
 
-async def _found_together(own: Sequence[_Looking]) -> Sequence[Messages | None] | None:
+async def _found_together(own: Sequence[looks.Look]) -> Sequence[Messages | None] | None:
     """Return what is there for each, None where that fails. Raises: as `_look_together`."""
     patience.set(Patience())
     began = time.monotonic()
-    together = [looks.Look(each.asked, each.waiter.token, each.context) for each in own]
     try:
-        return await executor.run(looks.look_together, together)
+        return await executor.run(looks.look_together, own)
     except CrossWireError:
         raise
     except looks.NotTogetherError:
         pass
     except DatabaseProblem as problem:
         if time.monotonic() - began > AWAY_SECONDS:
-            raise unavailable("The database is away or busy; try again.") from problem
+            raise
         logger.warning("not_looked_together", extra={"problem": str(problem)})
     except Exception:
         logger.exception("not_looked_together")

@@ -176,13 +176,12 @@ def _failures() -> Iterator[None]:
     """Turn a database that is away or busy into `unavailable`; what a call that fails was handed does not arrive."""
     try:
         yield
-    except DatabaseProblem as problem:
+    except Exception as problem:
         calls.failed()
+        if not isinstance(problem, DatabaseProblem):
+            raise
         logger.exception("database_error")
         raise unavailable("The database is away or busy; try again.") from problem
-    except Exception:
-        calls.failed()
-        raise
 
 
 def invalid_arguments(model: type[Params], problem: ValidationError, renamed: Mapping[str, str]) -> CrossWireError:

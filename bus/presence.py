@@ -35,6 +35,11 @@ def open_wait_times(now: datetime) -> tuple[datetime, datetime, datetime]:
     return now, polled, alive
 
 
+def holds_place(seen_at: datetime | None, now: datetime, *, is_present: bool) -> bool:
+    """Return whether an instance has one of the plan's places. `is_present`: it is known and has not left."""
+    return is_present and seen_at is not None and seen_at >= now - HOLDS_PLACE
+
+
 def is_open_wait(now: datetime) -> Q:
     """Return the condition that a wait is under way; a dead process's is not, nor is a task nobody asks for."""
     alive, polled = alive_since(now)

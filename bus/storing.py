@@ -85,7 +85,7 @@ class SenderState:
 
     def holds_place(self, now: datetime) -> bool:
         """Whether it was seen within the time that keeps a place."""
-        return self.is_present and self.last_seen_at is not None and self.last_seen_at >= now - presence.HOLDS_PLACE
+        return presence.holds_place(self.last_seen_at, now, is_present=self.is_present)
 
     def wrote(self, now: datetime, client: str) -> None:
         """Note the sign of life."""

@@ -209,7 +209,7 @@ def arrive(
 
 def holds_place(found: hot.Standing) -> bool:
     """Return whether an instance has one of the plan's places."""
-    return found.is_present and found.last_seen_at >= clock.now() - presence.HOLDS_PLACE
+    return presence.holds_place(found.last_seen_at, clock.now(), is_present=found.is_present)
 
 
 def touch(principal: Principal, *found: hot.Standing) -> None:
@@ -258,7 +258,7 @@ def admit(principal: Principal, name: str, counters: Counters | None = None) -> 
     """
     now = clock.now()
     known = Instance.objects.filter(workspace=principal.workspace_id, name=name).first()
-    if known is None or known.left_at is not None or known.last_seen_at < now - presence.HOLDS_PLACE:
+    if known is None or not presence.holds_place(known.last_seen_at, now, is_present=known.left_at is None):
         counters = counters or access.lock_counters(principal)
         limits.require_place(principal, name, limits.plan_now(principal))
         known, _ = Instance.objects.update_or_create(

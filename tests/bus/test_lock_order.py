@@ -3,6 +3,7 @@ for each other's rows is a deadlock."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -18,7 +19,7 @@ from bus import access, beats, hot, mutual, parties, storing
 from bus.models import Instance, Wait
 from bus.services import endings, messages, releases, tasks
 from crosswire.lib import clock
-from tests.bus.waiters import SOON, WAIT, answered, begin
+from tests.bus.waiters import SOON, WAIT, answered, begin, until
 from tests.mcp.tasks import Asker, ended
 from tests.support.cast import CAST, Caller
 from tests.support.surfaces import Surface, SurfaceName
@@ -154,3 +155,43 @@ def test_a_batch_of_sends_moves_cursors_in_the_order_in_which_answers_for_many_l
     messages.send_many([messages.draft(principal, sender=name, **same) for name in reversed(names)])
     own = Instance.objects.filter(workspace=alice.workspace, name__in=names).order_by("name")
     assert moved == [instance.pk for instance in own]
+
+
+@ON_POSTGRES
+def test_answers_for_many_lock_their_waits_in_the_order_of_whoever_ends_several(alice: Caller) -> None:
+    """Else one that ends both (older first) and a batch that has them the other way round would wait for each other."""
+    until_ = clock.now() + timedelta(minutes=1)
+    tokens = [f"{alice.key[:30]}{number}" for number in range(2)]
+    for token in tokens:
+        Wait.objects.create(workspace=alice.workspace, token=token, kind="blocking", process="p", until=until_)
+    begun = threading.Event()
+
+    def forget() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET application_name = 'forgetting'")
+            begun.set()
+            hot.together(beats.forgotten(alice.workspace.pk, tokens[::-1]))
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET application_name")
+            connection.close()
+
+    with ThreadPoolExecutor(1, CAST) as pool:
+        with transaction.atomic():
+            older, newer = (Wait.objects.filter(token=token) for token in tokens)
+            assert older.select_for_update().exists()
+            forgetting = pool.submit(forget)
+            assert begun.wait(SOON)
+            until(_is_blocked, "nothing waits for the older one")
+            assert newer.select_for_update(nowait=True).exists()
+        forgetting.result(SOON)
+    assert not Wait.objects.filter(token__in=tokens).exists()
+
+
+def _is_blocked() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'forgetting' AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError
 
 from accounts.principals import Principal
-from bus import beats, calls, conversing, hot, waiting
+from bus import calls, conversing, hot, waiting
 from bus.models import Cursor, HandOut, Instance, Wait
 from bus.services import instances, looks, messages, waits
 from crosswire.lib import clock, executor, hub
 from crosswire.lib.errors import CrossWireError
-from tests.bus.waiters import SOON, all_threads_at_once, people, send, until, waiters
+from tests.bus.waiters import SOON, all_threads_at_once, people, send, waiters
 from tests.conftest import MakeWorkspace
-from tests.support.cast import CAST, Caller
 
 HERE = "here"
 COUNT = 30
@@ -343,49 +340,6 @@ async def test_whose_wait_is_over_by_its_turn_is_handed_nothing_and_waits_for_no
         handed = HandOut.objects.filter(workspace=principal.workspace_id, from_number=number)
         names = await executor.run(lambda: sorted(handed.values_list("instance__name", flat=True)))
         assert names == ["i1", "i2", "i4", "i5"]
-
-
-# --- locks -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.home("postgres")
-def test_answers_for_many_lock_their_waits_in_the_order_of_whoever_ends_several(alice: Caller) -> None:
-    """Else one that ends both (older first) and a batch that has them the other way round would wait for each other."""
-    until_ = clock.now() + timedelta(minutes=1)
-    tokens = [f"{alice.key[:30]}{number}" for number in range(2)]
-    for token in tokens:
-        Wait.objects.create(workspace=alice.workspace, token=token, kind="blocking", process="p", until=until_)
-    begun = threading.Event()
-
-    def forget() -> None:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET application_name = 'forgetting'")
-            begun.set()
-            hot.together(beats.forgotten(alice.workspace.pk, tokens[::-1]))
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("RESET application_name")
-            connection.close()
-
-    with ThreadPoolExecutor(1, CAST) as pool:
-        with transaction.atomic():
-            older, newer = (Wait.objects.filter(token=token) for token in tokens)
-            assert older.select_for_update().exists()
-            forgetting = pool.submit(forget)
-            assert begun.wait(SOON)
-            until(_is_blocked, "nothing waits for the older one")
-            assert newer.select_for_update(nowait=True).exists()
-        forgetting.result(SOON)
-    assert not Wait.objects.filter(token__in=tokens).exists()
-
-
-def _is_blocked() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'forgetting' AND wait_event_type = 'Lock'"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 async def test_who_wakes_wakes_a_loop_once(make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
